@@ -97,6 +97,7 @@ def _images(folder: Path) -> dict[str, Any]:
     return {"dataset": dataset, "model": "mlp", "epochs": 1, "threads": 1}
 
 
+@pytest.mark.slow
 def test_a_call_leaves_the_process_as_it_was(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     torch.set_num_threads(2)
     (tmp_path / "rows.csv").write_text("red,green,blue\n1,2,3\n")
@@ -110,6 +111,7 @@ def test_a_call_leaves_the_process_as_it_was(tmp_path: Path, capfd: pytest.Captu
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_calls_from_several_threads_give_what_each_gives_alone(trained: Path, tmp_path: Path) -> None:
     """Two that draw at the same time from the random states of the process ended in other weights."""
 
@@ -136,6 +138,7 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(torch.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "chosen",
     [

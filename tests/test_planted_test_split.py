@@ -62,6 +62,7 @@ def without(value: Any, keys: set[str]) -> Any:
     return [without(child, keys) for child in value] if isinstance(value, list) else value
 
 
+@pytest.mark.slow
 def test_random_test_labels_change_nothing_that_is_chosen(tables: Path) -> None:
     honest, planted = trained("true.csv", "honest"), trained("random.csv", "planted")
     assert honest.test is not None and planted.test is not None
@@ -87,6 +88,7 @@ def test_check_finds_the_same(tables: Path) -> None:
         assert findings[0] == findings[1] and found[0].change == found[1].change
 
 
+@pytest.mark.slow
 def test_compare_ranks_by_the_validation_split(tables: Path) -> None:
     orders = []
     for test in ("true", "random"):

@@ -56,6 +56,7 @@ def test_columns_are_those_of_what_is_known() -> None:
     assert next(prediction_rows([Prediction("y", top[:1], unlike=False)]))[3:] == ["unlike"]
 
 
+@pytest.mark.slow
 def test_text_csv_json_and_python_agree(trained: run.RunResult) -> None:
     answers = trained.classifier.predict(inputs_of(trained), min_confidence=0.7, sets=0.95)
     assert answers[-1].unlike and not answers[0].unlike and {answer.unsure for answer in answers} == {True, False}

@@ -56,6 +56,7 @@ def check_alike(eager: StepFunction, captured: StepFunction, tolerance: float) -
             torch.testing.assert_close(found.state_dict()[name], weight, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("member", OPTIMIZERS)
 def test_a_recorded_step_is_the_eager_one(stand_in: list[StepFunction], member: Callable[[], Optimizer]) -> None:
     # Muon orthogonalises in bfloat16, where a last digit of a weight shows.

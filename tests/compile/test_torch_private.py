@@ -22,6 +22,7 @@ from nnclassify.errors import DeviceError
 from nnclassify.training.trainer import Observer, Trainer
 
 
+@pytest.mark.slow
 def test_only_one_module_uses_private_names_of_torch() -> None:
     modules = {path: nodes_of(path.read_text()) for path in sorted((ROOT / "nnclassify").rglob("*.py"))}
     own = defined(modules.values())

@@ -354,6 +354,7 @@ def test_a_config_that_is_not_there(name: str, message: str, here: Path) -> None
     assert message in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     [

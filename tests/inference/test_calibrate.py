@@ -191,6 +191,7 @@ def test_f1_and_costs_choose_the_threshold_on_validation(here: Path) -> None:
         saved.overridden(["evaluation.threshold=f1"])
 
 
+@pytest.mark.slow
 def test_with_a_threshold_the_predicted_class_is_first(here: Path) -> None:
     result = trained(**TWO, evaluation={"threshold": 0.05})
     splits = result.components.splits

@@ -90,6 +90,7 @@ def test_a_dataset_that_is_not_the_runs_is_refused(overrides: list[str], message
         splits_of(result.classifier.overridden(overrides))
 
 
+@pytest.mark.slow
 def test_a_second_run_gets_a_number_and_the_first_is_untouched(here: Path) -> None:
     first = trained(dataset="iris")
     before = first.folder.best.read_bytes()
@@ -97,6 +98,7 @@ def test_a_second_run_gets_a_number_and_the_first_is_untouched(here: Path) -> No
     assert first.folder.best.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_written_config_trains_to_the_same_weights(here: Path) -> None:
     first = trained(dataset=DIGITS, scheduler="one_cycle", ema=0.9)
     second = run.train(load_config(str(first.folder.config)))

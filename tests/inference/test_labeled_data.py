@@ -55,6 +55,7 @@ def chosen(name: str, data: str, split: str | None = None) -> EvaluationExamples
     return examples_to_evaluate(Classifier.load(Path(f"checkpoints/{name}/best.pt"), "cpu"), split, data)
 
 
+@pytest.mark.slow
 def test_every_image_is_evaluated_in_the_class_of_its_folder() -> None:
     paint("new")
     found = chosen("folder", "new")

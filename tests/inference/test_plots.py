@@ -142,6 +142,7 @@ def test_class_names_are_drawn_as_written(num_others: int) -> None:
     assert [name for name in AS_DRAWN if name not in words] == []
 
 
+@pytest.mark.slow
 def test_regions_name_few_classes_in_a_legend_and_many_in_the_plane() -> None:
     few = written(lambda: regions(HOSTILE[:10]))
     assert [
@@ -153,6 +154,7 @@ def test_regions_name_few_classes_in_a_legend_and_many_in_the_plane() -> None:
     assert overlapping(named) == []
 
 
+@pytest.mark.slow
 def test_images_say_what_was_predicted_and_what_is_true() -> None:
     names = [*HOSTILE[:-1], "M" * 40, "airplane"]
     pictures, evaluation = predicted(names, torch.rand(13, 3, 4, 4), wrong=13)
@@ -165,6 +167,7 @@ def test_images_say_what_was_predicted_and_what_is_true() -> None:
         assert overlapping(titles) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "dtype"),
     [((1, 1, 1), torch.uint8), ((3, 2, 600), torch.float32), ((2, 5, 5), torch.float64), ((4, 1, 9), torch.uint8)],
@@ -179,6 +182,7 @@ def test_images_of_any_shape_and_number_type_are_drawn(shape: tuple[int, ...], d
     assert "1 of 4 predictions are wrong" in words_of(written(lambda: mistakes(pictures, evaluation, ["a", "b"])))
 
 
+@pytest.mark.slow
 def test_confused_classes_are_shown_with_their_mistakes() -> None:
     examples, evaluation = predicted(["cat", "dog", "猫"], torch.rand(30, 3, 4, 4), wrong=7)
     evaluation.losses[3] = 9.0
@@ -300,6 +304,7 @@ def test_runs_are_ranked_and_drawn_by_the_metric_that_all_of_them_selected_by(me
     assert len(compared_curves(others).axes) == 4
 
 
+@pytest.mark.slow
 def test_of_many_configs_the_best_ten_are_told_apart() -> None:
     runs = [compared("same" if number < 2 else HOSTILE[number % 12], number / 30, lr=number) for number in range(30)]
     texts = written(lambda: compared_curves(runs))
@@ -321,6 +326,7 @@ def test_the_range_test_has_a_title_and_numbers_that_are_no_formulas() -> None:
     assert written(lambda: range_test_figure(RangeTest((), (), None), 0.01))
 
 
+@pytest.mark.slow
 def test_a_figure_is_saved_in_the_format_that_its_name_says(tmp_path: Path) -> None:
     for name in ("a", "a.PNG", "a.svg"):
         assert save(lambda: curves([row(1, 1.0, None)], 1, "$"), tmp_path / name).stat().st_size > 5000

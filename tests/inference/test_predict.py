@@ -39,6 +39,7 @@ def only(predictions: Iterator[Prediction]) -> Prediction:
     return prediction
 
 
+@pytest.mark.slow
 def test_digits_saved_as_png_are_predicted_as_from_memory(folder: Path, tmp_path: Path) -> None:
     net = classifier("digits", folder)
     splits = net.config.dataset.build(0)

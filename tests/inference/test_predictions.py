@@ -79,6 +79,7 @@ def test_multi_hot_predictions_have_columns_of_each_class(tmp_path: Path, here: 
         assert all((float(row[f"p({name})"]) >= 0.5) == (row[f"predicted({name})"] == "1") for name in names)
 
 
+@pytest.mark.slow
 def test_names_stay_with_their_rows_beyond_what_is_written_at_a_time(here: Path) -> None:
     trained()
     classifier = Classifier.load(Path("checkpoints/test/best.pt"), "cpu")

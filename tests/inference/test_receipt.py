@@ -74,6 +74,7 @@ def test_a_run_comes_out_again_bit_for_bit(here: Path) -> None:
     assert receipt_of(again).weights == receipt.weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

@@ -19,6 +19,7 @@ from nnclassify.inference.plots.save import draw_again
 HIDDEN = {"dataset": {**BLOBS, "validation": 0.2, "seed": 0}, "show_test": False}
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_test_figures(here: Path) -> None:
     result = run.train(loaded(config_of(**HIDDEN)))
     assert result.test is None and result.baselines is None and result.validation is not None
@@ -42,6 +43,7 @@ def test_evaluate_shows_them_when_asked(here: Path) -> None:
     assert [nnclassify.evaluate(each.path, split="test").test_looks for each in (other, folder)] == [2, 2]
 
 
+@pytest.mark.slow
 def test_each_network_that_is_shown_is_a_look(here: Path) -> None:
     dataset = {**BLOBS, "seed": 0}
     results = [run.train(replace(loaded(config_of(dataset=dataset, seed=seed)), name="run")) for seed in (0, 1, 1, 2)]

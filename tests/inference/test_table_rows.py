@@ -107,6 +107,7 @@ def test_the_influence_of_a_column_is_what_its_mean_would_change_to_first_order(
     assert column_influence(classifier, test, rows) == pytest.approx([float(expected), 0.0], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_evaluate_and_the_report_show_rows_of_mistakes(here: Path) -> None:
     fields, names = written(here), HEADER.split(";")
     run = nnclassify.train(

@@ -140,6 +140,7 @@ def imported(*commands: str, **environment: str) -> subprocess.CompletedProcess[
     return subprocess.run([sys.executable, "-c", IMPORTS, *commands], capture_output=True, text=True, env=variables)
 
 
+@pytest.mark.slow
 def test_these_import_nothing_heavy(here: Path) -> None:
     commands = ["--help", "--version", "configs", "configs show digits_cnn", "train --help", "train nope", "lesson"]
     commands += ["configs schema", "predict", "runs"]

@@ -75,6 +75,7 @@ def test_what_the_encoding_lacks_is_an_escape(environment: dict[str, str], here:
     assert done.returncode == 2 and done.stderr.startswith(r"error: \u732b.yaml:2: not YAML")
 
 
+@pytest.mark.slow
 def test_control_characters_reach_no_terminal(here: Path) -> None:
     done = shell(r"{nnclassify} configs show $'a\nb\x1b[31m'; {nnclassify} $'--\x1b[31m'", here)
     first, *usage = done.stderr.splitlines()
@@ -100,6 +101,7 @@ def test_the_plotting_backend_of_another_program_is_not_asked_for(here: Path) ->
     assert (here / "checkpoints/a/plots/curves.png").is_file()
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_gone_is_a_message(here: Path) -> None:
     done = shell("mkdir gone && cd gone && rmdir ../gone && {nnclassify} evaluate", here)
     assert done.returncode == 2

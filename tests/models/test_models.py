@@ -89,6 +89,7 @@ def test_a_network_larger_than_this_machines_memory_is_refused(monkeypatch: pyte
     assert build(name="mlp").get_parameter("output_linear.weight").shape == (3, 192)
 
 
+@pytest.mark.slow
 def test_a_image_size_that_a_network_does_not_take_is_refused() -> None:
     network = build(shape=(3, 32, 32), name="torchvision", architecture="alexnet")
     with pytest.raises(ModelError, match=r"model: layer features.\d+ \(MaxPool2d\) does not accept inputs of shape"):

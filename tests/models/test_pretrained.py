@@ -194,6 +194,7 @@ def test_one_of_several_processes_downloads_and_the_others_wait(
     assert len(downloads) == 1 and [path.name for path in offline.iterdir()] == [URL_NAME]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "message"),
     [
@@ -268,6 +269,7 @@ def test_normalize_weights_needs_weights() -> None:
         config_of(dataset={"name": "digits", "normalize": "weights"})
 
 
+@pytest.mark.slow
 def test_the_body_waits_and_learns_more_slowly(weights: Path, images: Path) -> None:
     components, trainer = trainer_of(**options(weights, images, freeze_until=3, body_lr=0.1))
     rates = [(group["lr"], group.get("first_epoch")) for group in trainer.optimizers[0].param_groups]

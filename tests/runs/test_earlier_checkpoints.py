@@ -29,6 +29,7 @@ def test_a_net_is_worth_what_the_earlier_layout_said(name: str, accuracy: float,
     assert [found.accuracy, found.loss] == pytest.approx([accuracy, loss], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_ends_as_if_it_had_never_stopped(here: Path) -> None:
     """Saved in the second of three epochs, after its third batch."""
     folder = RunFolder(here / "checkpoints" / "unfinished")

@@ -79,6 +79,7 @@ def test_the_runs_of_a_group_are_those_of_the_seeds_alone(folder: Path) -> None:
     } == summary
 
 
+@pytest.mark.slow
 def test_all_folds_are_trained_and_test_each_example_once(folder: Path) -> None:
     summary = trained("dataset.folds=3")
     assert [*summary["runs"]] == ["fold-1", "fold-2", "fold-3"]
@@ -99,6 +100,7 @@ def margin_of(summary: Any, share: float) -> float:
     return float(stdtrit(len(accuracies) - 1, 0.975) * stdev(accuracies) * (1 / len(accuracies) + share) ** 0.5)
 
 
+@pytest.mark.slow
 def test_the_interval_over_seeds_depends_on_whether_they_share_their_test_examples(folder: Path) -> None:
     for override, share in (("dataset.seed=1", 0), ("dataset.limit=150", 30 / 96)):  # 150: 120 to train, 24 of them out
         summary = trained("--seeds", "3", "epochs=10", override)
@@ -144,6 +146,7 @@ def test_what_is_no_seeds_is_refused(text: str) -> None:
     assert seeds_of("3", 7) == [7, 8, 9] and seeds_of("0,7,3", 7) == [0, 7, 3]
 
 
+@pytest.mark.slow
 def test_the_commands_take_runs_of_groups_and_compare_takes_groups(folder: Path) -> None:
     trained("--seeds", "2")
     assert [run.name for run in runs()] == ["small/seed-0", "small/seed-1"]
@@ -178,6 +181,7 @@ def test_a_group_resumes_with_what_is_missing(folder: Path) -> None:
     assert {result["epochs"] for result in longer["runs"].values()} == {4}
 
 
+@pytest.mark.slow
 def test_a_group_that_does_not_fit_is_not_resumed(folder: Path) -> None:
     trained("--seeds", "2")
     with pytest.raises(CheckpointError, match="small: no group of these runs to resume"):

@@ -182,6 +182,7 @@ def test_every_part_of_the_fast_recipe_goes_on() -> None:
         shutil.rmtree(folder.path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "part",
     ["model", "averaged", "optimizers", "step", "batch", "totals", "best", "best_epoch", "best_model", "random"],
@@ -344,6 +345,7 @@ def test_a_finished_run_is_left_as_it_is() -> None:
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.path.rglob("*")} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scheduler", "effect"), [("cosine", "spans the complete run"), ("constant", "does not depend on it")]
 )

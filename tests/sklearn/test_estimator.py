@@ -224,6 +224,7 @@ def test_images_are_images() -> None:
     assert np.array_equal(found.predict(images / 255), found.predict(images))
 
 
+@pytest.mark.slow
 def test_batches_of_a_stream_train_one_network() -> None:
     found, parts = NNClassifier(random_state=1), np.array_split(np.random.default_rng(0).permutation(150), 3)
     for part in parts * 8:
@@ -246,6 +247,7 @@ def test_batches_of_a_table_keep_the_columns_of_the_first() -> None:
     assert len(found.history_) == 6
 
 
+@pytest.mark.slow
 def test_a_class_that_the_first_batch_lacks_is_learned_from_the_next() -> None:
     found = NNClassifier(random_state=1)
     for part in (slice(0, 100), slice(50, 150)) * 10:

@@ -118,6 +118,7 @@ def test_a_lost_sign_or_factor_is_found(member: Callable[[], Optimizer], factor:
     assert "weight is off by" in str(verdict(step, Spoiled(step, scaled(step, factor))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("member", OPTIMIZERS)
 def test_every_tensor_that_does_not_move_is_found(member: Callable[[], Optimizer]) -> None:
     """Those of the network and its average with SGD, which has no others, and the states of every other optimizer."""
@@ -130,6 +131,7 @@ def test_every_tensor_that_does_not_move_is_found(member: Callable[[], Optimizer
         assert name in str(verdict(step, Spoiled(step, stale(step, name))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("optimizer", "lost"),
     [
@@ -148,6 +150,7 @@ def test_a_lost_option_is_found(optimizer: Optimizer, lost: dict[str, Any]) -> N
     assert verdict(step, Spoiled(step, nothing, with_options(step, **lost))) is not None
 
 
+@pytest.mark.slow
 def test_lost_clipping_a_mask_drawn_twice_and_another_order_are_found() -> None:
     def twice(before: Snapshot, outputs: Tensor, losses: Tensor) -> Results:
         torch.rand(3)
@@ -164,6 +167,7 @@ def test_lost_clipping_a_mask_drawn_twice_and_another_order_are_found() -> None:
     assert "losses" in str(verdict(step, Spoiled(step, lambda before, outputs, losses: (outputs, losses * 1.01))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_exact", [True, False])
 @pytest.mark.parametrize("group_size", [2, 4])
 def test_faults_of_the_loop_are_found(group_size: int, is_exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:

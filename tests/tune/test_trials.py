@@ -191,6 +191,7 @@ def test_values_that_do_not_fit_each_other_fail_their_trial_alone(here: Path) ->
     assert all("found nll after model.output: none" in error for error in errors if error and "nll" in error)
 
 
+@pytest.mark.slow
 def test_when_all_choices_have_been_tried_the_search_ends(here: Path) -> None:
     notes: list[str] = []
     study = searched(config("search={batch_size: [16, 32, 64]}"), 9, note=notes.append)
