@@ -53,6 +53,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     epilog="Start with: nnclassify train digits_cnn",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(epilog=PRECEDENCE)(train.train)
 app.command()(init.init)
