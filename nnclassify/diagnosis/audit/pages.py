@@ -17,7 +17,7 @@ NEAR = Page(
     id="NN132",
     title="examples that are almost equal to others",
     looks_at="Images that are crops (up to 10% at each side), re-compressed, brighter or darker copies of others: after"
-    " alignment, one explains 96.5% of the variance of the other, fine details left out, and what it leaves unexplained"
+    " alignment, one explains 96.3% of the variance of the other, fine details left out, and what it leaves unexplained"
     " is less than 22% of what the next best image leaves. Rows of a table whose values round to the same 0.001"
     " standard deviations."
     " A fault if more than 1% of the test images, and at least three, are almost training images.",

@@ -28,7 +28,7 @@ def cropped(image: Image.Image) -> Image.Image:
 
 def compressed(image: Image.Image) -> Image.Image:
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=50)
+    image.save(file, "JPEG", quality=40)
     return Image.open(io.BytesIO(file.getvalue())).convert("RGB")
 
 
@@ -47,7 +47,7 @@ def test_copies_are_found_and_nothing_else() -> None:
     found = near_pairs(torch.cat([images, changed]))
     pairs = {(pair.first, pair.second) for pair in found}
     assert pairs <= {(row, 120 + row) for row in range(30)} and len(pairs) >= 29
-    assert all(pair.score > 0.965 for pair in found)
+    assert all(pair.score > 0.963 for pair in found)
 
 
 def test_copies_of_small_images_are_found() -> None:
