@@ -26,8 +26,8 @@ from PIL import Image
 
 from nnclassify.data.file_list import FileList
 from nnclassify.data.image_folders import find_layout
-from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.image_store import CacheOptions, Reader
+from nnclassify.files.images.image_format import ImageFormat
 from nnclassify.process import num_cores
 
 CLASSES, LINKS, ROUNDS = 10, 50_000, 5

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 
 from nnclassify.config.run_config import load_config
 from nnclassify.data.csv_rows import number
-from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.tables import Csv
 from nnclassify.data.targets import numbering_of
 from nnclassify.data.tensor_files import load_tensor
 from nnclassify.diagnosis.pages import page_of
 from nnclassify.errors import ConfigError, DataError, InputError
+from nnclassify.files.images.image_format import ImageFormat
 
 
 @pytest.mark.parametrize("text", ["9" * 5000, "0x" + "f" * 5000])

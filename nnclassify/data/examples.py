@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.names import INDICES, ExampleNames
 from nnclassify.data.splitting import Groups, counts_of
 from nnclassify.data.table_encoder import TableEncoder
+from nnclassify.files.images.image_format import ImageFormat
 from nnclassify.process import num_cores
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ from typing import IO, Any
 import numpy as np
 
 from nnclassify.data.file_list import FileList
-from nnclassify.data.image_format import file_formats
 from nnclassify.data.image_reading import Decoded, Facts, Pixels
 from nnclassify.errors import SaveError
 from nnclassify.files.atomic_write import PARTIAL, write_whole
 from nnclassify.files.cache import discard, is_sealed, seal, trim
+from nnclassify.files.images.image_format import file_formats
 from nnclassify.files.lock import waiting_lock
 from nnclassify.files.version import __version__
 from nnclassify.process import releasable

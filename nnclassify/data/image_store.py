@@ -16,7 +16,6 @@ from nnclassify.data.examples import content_hashes
 from nnclassify.data.file_list import FileList
 from nnclassify.data.image_cache import FOLDER, ImageCache, fingerprint
 from nnclassify.data.image_folders import SplitFolder
-from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.image_listing import name_within
 from nnclassify.data.image_reading import (
     Decoded,
@@ -32,6 +31,7 @@ from nnclassify.data.splitting import Rows
 from nnclassify.data.unsplit import Loaded, UnsplitExamples
 from nnclassify.errors import DataError, counted
 from nnclassify.files.cache import private_folder, unusable
+from nnclassify.files.images.image_format import ImageFormat
 from nnclassify.process import available_memory
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from nnclassify.data.file_list import FileList
-from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.image_reading import Decoded, decode_images
 from nnclassify.errors import DataError
+from nnclassify.files.images.image_format import ImageFormat
 
 KNOWN = (Tensor.size, Tensor.dim, Tensor.__len__)
 """What is answered from the shape alone, besides properties."""

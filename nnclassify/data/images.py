@@ -17,7 +17,6 @@ from nnclassify.data.base import ImageDataset, RawDataset, Size, UnsplitDataset
 from nnclassify.data.duplicates import parts_of
 from nnclassify.data.examples import Splits
 from nnclassify.data.image_folders import Layout, find_labeled, find_layout
-from nnclassify.data.image_format import ImageFormat, Mode, Resize, is_color
 from nnclassify.data.image_labels import labeled_layout
 from nnclassify.data.image_store import CacheOptions, Reader
 from nnclassify.data.names import TEST, TRAIN
@@ -26,8 +25,9 @@ from nnclassify.data.suspected_groups import SuspectedGroups, groups_of_names
 from nnclassify.data.transform import Transform
 from nnclassify.data.unsplit import UnsplitExamples
 from nnclassify.errors import DataError, one_line
+from nnclassify.files.images.image_format import ImageFormat, Interpolation, Mode, Resize, is_color
 from nnclassify.files.paths import is_folder, look
-from nnclassify.models.preprocessing import Interpolation, Preprocessing
+from nnclassify.models.preprocessing import Preprocessing
 from nnclassify.settings import FilePath, Fraction, NumBytes, PlacePath
 
 if TYPE_CHECKING:

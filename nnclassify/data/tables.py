@@ -20,7 +20,6 @@ from nnclassify.data.csv_table import Table, read_table
 from nnclassify.data.duplicates import parts_of
 from nnclassify.data.encoding import NumberColumn, is_missing_category
 from nnclassify.data.examples import Examples, Splits
-from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.labels import label_notes, why_no_class
 from nnclassify.data.split_names import SPLIT_NAMES, split_of
 from nnclassify.data.splitting import Rows
@@ -31,6 +30,7 @@ from nnclassify.data.table_pools import TablePools, in_classes_of
 from nnclassify.data.transform import Transform
 from nnclassify.data.unsplit import UnsplitExamples
 from nnclassify.errors import DataError, some, suggestion
+from nnclassify.files.images.image_format import ImageFormat
 from nnclassify.files.paths import is_regular, why_no_file
 from nnclassify.files.shipped import SHIPPED
 from nnclassify.settings import Fraction, PlacePath, all_different

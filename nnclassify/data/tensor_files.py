@@ -17,7 +17,6 @@ from pydantic import AfterValidator, Field
 
 from nnclassify.data.augment import Augment
 from nnclassify.data.base import ImageDataset, RawDataset, UnsplitDataset
-from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.image_listing import clean_name
 from nnclassify.data.labels import missing_labels
 from nnclassify.data.names import INDICES, ExampleNames
@@ -26,6 +25,7 @@ from nnclassify.data.targets import class_indices, numbering_of, read_labels, re
 from nnclassify.data.transform import Transform
 from nnclassify.data.unsplit import UnsplitExamples
 from nnclassify.errors import DataError, LabelError, MissingValueError, one_line, some
+from nnclassify.files.images.image_format import ImageFormat
 from nnclassify.files.paths import MAX_INFLATION, SMALL_BYTES, is_regular, why_no_file
 from nnclassify.files.pt_check import check_archive
 from nnclassify.settings import PlacePath, all_different

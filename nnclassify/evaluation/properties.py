@@ -14,10 +14,10 @@ from torch import Tensor
 
 from nnclassify.data import Examples
 from nnclassify.data.encoding import EPOCH, AnyColumn, DateColumn, OneHotColumn, OrdinalColumn, YesNoColumn
-from nnclassify.data.image_format import look_at
 from nnclassify.data.transform import Transform
 from nnclassify.errors import InputError
 from nnclassify.evaluation.slices import UNKNOWN, Numbers, Property
+from nnclassify.files.images.image_format import look_at
 
 MAX_COLUMNS = 200
 """Tables of more columns are not divided by them: with so many slices, none is significant."""

@@ -24,14 +24,14 @@ from nnclassify.data.csv_inputs import inputs_of, listed, numbers_of
 from nnclassify.data.csv_rows import CsvFormat, TextRows, as_number
 from nnclassify.data.encoding import NumberColumn
 from nnclassify.data.frames import FrameRows, text_of
-from nnclassify.data.image_depth import OVERSHOOT
-from nnclassify.data.image_format import MAX_PIXELS, ImageFormat
 from nnclassify.data.image_listing import list_images, passed_over
 from nnclassify.data.image_reading import Decoded, decode_images, frames_note, ignore_warnings
 from nnclassify.data.table_files import open_table
 from nnclassify.data.tensor_files import as_tensor, load_tensor, npy_array
 from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, InputError, one_line
+from nnclassify.files.images.image_depth import OVERSHOOT
+from nnclassify.files.images.image_format import MAX_PIXELS, ImageFormat
 from nnclassify.files.paths import is_folder, is_regular, why_no_file
 
 Note = Callable[[str], object]

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from nnclassify.data import Dataset
 from nnclassify.data.array_names import array_names, named_pair
-from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.image_labels import label_file, lists_images
 from nnclassify.data.images import Folder
 from nnclassify.data.table_files import open_table
 from nnclassify.data.tables import Csv
 from nnclassify.data.tensor_files import Tensors, load_tensor
 from nnclassify.errors import InputError, some
+from nnclassify.files.images.image_format import ImageFormat
 from nnclassify.files.paths import is_folder, is_regular, why_no_file
 from nnclassify.inference.classifier import Classifier
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-Interpolation = Literal["bilinear", "bicubic"]
+from nnclassify.files.images.image_format import Interpolation
 
 
 @dataclass(frozen=True)

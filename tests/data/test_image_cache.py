@@ -16,10 +16,10 @@ from PIL import Image
 from nnclassify.data import image_cache, image_store
 from nnclassify.data.file_list import FileList
 from nnclassify.data.image_folders import SplitFolder
-from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.image_store import CacheOptions, Reader
 from nnclassify.data.unsplit import Loaded
 from nnclassify.files.cache import private_folder
+from nnclassify.files.images.image_format import ImageFormat
 
 FORMAT = ImageFormat(4, 4, "rgb")
 

@@ -18,11 +18,11 @@ from PIL import Image
 from nnclassify.data import Splits, image_store
 from nnclassify.data.augment import Augment
 from nnclassify.data.batches import Batches
-from nnclassify.data.image_format import DecodedImage, ImageFormat
 from nnclassify.data.image_stream import StreamedImages
 from nnclassify.data.transform import Transform, fit_normalization
 from nnclassify.device import Placement
 from nnclassify.errors import DataError
+from nnclassify.files.images.image_format import DecodedImage, ImageFormat
 from nnclassify.runs.resumable import changes
 
 OPTIONS = {"name": "folder", "root": "root", "size": 4, "test": 0.2, "validation": 0.2}
@@ -147,7 +147,8 @@ def test_processes_that_need_the_same_images_decode_them_once(images: Path) -> N
     code = """
 import sys, time
 sys.path.insert(0, "tests")
-from nnclassify.data import image_store, image_format
+from nnclassify.data import image_store
+from nnclassify.files.images import image_format
 from nnclassify.config.run_config import RunConfig
 decode = image_format.ImageFormat.decode
 def slow(self, path):

@@ -16,9 +16,9 @@ from builders import config_of
 from PIL import Image
 
 from nnclassify.data import Splits
-from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.image_reading import decode_images
 from nnclassify.errors import DataError, InputError
+from nnclassify.files.images.image_format import ImageFormat
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from torch.nn import functional
 from nnclassify.data import Examples
 from nnclassify.data.augment import Augment, Augmentation
 from nnclassify.data.batches import Batches
-from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.mixing import Mixing, soft_targets
 from nnclassify.data.transform import Transform, fit_normalization
 from nnclassify.device import resolve_placement
 from nnclassify.errors import ConfigError, DataError
+from nnclassify.files.images.image_format import ImageFormat
 from nnclassify.losses import CrossEntropy, Loss, Mse
 from nnclassify.run import train
 from nnclassify.runs.checkpoint import content_digest, plain

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.transform import Normalize, Transform, fit_normalization
+from nnclassify.files.images.image_format import ImageFormat
 
 TABLE = torch.tensor([[0.0, 10.0, 7.0], [2.0, 30.0, 7.0], [4.0, 20.0, 7.0], [100.0, 100.0, 100.0]], dtype=torch.float64)
 TRAIN = torch.arange(3)  # the last row belongs to another split

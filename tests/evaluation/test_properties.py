@@ -12,12 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from nnclassify.data import Examples
-from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.splitting import Groups
 from nnclassify.data.transform import Transform
 from nnclassify.evaluation import properties
 from nnclassify.evaluation.properties import properties_of
 from nnclassify.evaluation.slices import UNKNOWN, Property
+from nnclassify.files.images.image_format import ImageFormat
 from nnclassify.training.build import build_components
 
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnclassify.data.image_depth import GRAY_MODES
-from nnclassify.data.image_format import look_at
 from nnclassify.data.image_reading import read_each
 from nnclassify.diagnosis.audit.flags import Flag, Found
 from nnclassify.diagnosis.audit.material import Material
 from nnclassify.diagnosis.audit.pages import POOR_IMAGES
 from nnclassify.diagnosis.findings import Evidence, Finding
 from nnclassify.errors import counted, some
+from nnclassify.files.images.image_depth import GRAY_MODES
+from nnclassify.files.images.image_format import look_at
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -9,10 +9,10 @@ from enum import StrEnum
 import torch
 from torch import Tensor, nn
 
-from nnclassify.data.image_depth import BIT_DEPTHS, OVERSHOOT
-from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.transform import LARGEST
 from nnclassify.evaluation.outputs import views
+from nnclassify.files.images.image_depth import BIT_DEPTHS, OVERSHOOT
+from nnclassify.files.images.image_format import ImageFormat
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.export.columns import ColumnFeatures
 from nnclassify.inference.export.resize import resized

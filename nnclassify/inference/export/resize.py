@@ -14,8 +14,7 @@ import PIL
 import torch
 from torch import Tensor
 
-from nnclassify.data.image_format import ImageFormat
-from nnclassify.models.preprocessing import Interpolation
+from nnclassify.files.images.image_format import ImageFormat, Interpolation
 
 SUPPORT: dict[Interpolation, float] = {"bilinear": 1.0, "bicubic": 2.0}
 """Radius of each filter, in pixels of the larger of the two images."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from nnclassify.data.image_format import ImageFormat
+from nnclassify.files.images.image_format import ImageFormat
 from nnclassify.inference.export.resize import _resized, _widened, resized, rows_first
 
 SIZES = [(1, 1), (5, 90), (64, 48), (31, 33), (60, 4), (200, 7), (900, 8), (300, 90), (24, 20)]

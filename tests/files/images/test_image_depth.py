@@ -12,9 +12,9 @@ from PIL import Image
 
 from nnclassify import run
 from nnclassify.data import Splits, image_store
-from nnclassify.data.image_depth import ValueRange, ValuesError, black_and_white, to_bytes
-from nnclassify.data.image_format import DecodedImage, ImageFormat
 from nnclassify.errors import DataError
+from nnclassify.files.images.image_depth import ValueRange, ValuesError, black_and_white, to_bytes
+from nnclassify.files.images.image_format import DecodedImage, ImageFormat
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import splits_of
 from nnclassify.inference.predict import predict

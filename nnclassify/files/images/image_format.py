@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
-from pydantic import ConfigDict
 
-from nnclassify.data.image_depth import ValuesError, black_and_white, is_deep, range_of, to_bytes, values_of
-from nnclassify.data.png import MAX_BYTES, lacks_rows, pixels_alone
 from nnclassify.errors import InputError, one_line
-from nnclassify.models.preprocessing import Interpolation
+from nnclassify.files.images.image_depth import ValuesError, black_and_white, is_deep, range_of, to_bytes, values_of
+from nnclassify.files.images.png import MAX_BYTES, lacks_rows, pixels_alone
 
 if TYPE_CHECKING:
     from PIL import Image
+    from pydantic import ConfigDict
 
 Mode = Literal["rgb", "gray"]
 Resize = Literal["squash", "crop", "pad"]
+Interpolation = Literal["bilinear", "bicubic"]
 
 Result = TypeVar("Result")
 
@@ -98,7 +98,7 @@ class ImageFormat:
     crop_fraction: float = 1.0
     background: str = "white"
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
+    __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid"}
 
     def shape(self) -> tuple[int, int, int]:
         """Return the shape of one example, `(C, H, W)`."""

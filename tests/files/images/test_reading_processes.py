@@ -13,9 +13,9 @@ from PIL import Image, ImageFile
 from programs import ended_or_lengths, own_process
 
 from nnclassify.data import image_reading
-from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.image_reading import Decoded, decode_images
-from nnclassify.data.reading_processes import reading_processes
+from nnclassify.files.images.image_format import ImageFormat
+from nnclassify.files.images.reading_processes import reading_processes
 
 TWO_BY_THREE = ImageFormat(2, 3, "gray")
 
@@ -60,6 +60,13 @@ def test_they_read_as_one_process_does(tmp_path: Path, monkeypatch: pytest.Monke
     assert alone.pixels[:, 0, 1, 2].tolist() == [0 if row in (70, 71, 149) else row for row in range(150)]
     assert list(alone.facts.errors) == [70, 71] and alone.facts.frames == [149]
     assert len(processes) == 2 and all(process.poll() is not None for process in processes)
+
+
+def test_they_import_only_what_decodes() -> None:
+    heavy = "{'torch', 'pydantic', 'nnclassify.data', 'nnclassify.models'}"
+    code = f"import sys, nnclassify.files.images.reading_processes; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_they_are_other_processes() -> None:
@@ -109,11 +116,11 @@ def test_a_script_is_not_run_again_in_each_process(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(
         "import os, sys; del sys.path[0]\n"
         "from programs import own_process\n"
-        "from nnclassify.data.reading_processes import reading_processes\n"
+        "from nnclassify.files.images.reading_processes import reading_processes\n"
         "with reading_processes(2, own_process) as ask:\n"
         "    print(ask(['a']) != [os.getpid()])\n"
     )
-    tests = Path(__file__).parents[1]
+    tests = Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "script.py"],
         cwd=tmp_path,

@@ -18,7 +18,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from nnclassify.data.image_format import file_formats
+from nnclassify.errors import InputError
+from nnclassify.files.images.image_format import file_formats
 
 Result = TypeVar("Result")
 ReadAll = Callable[[Sequence[str]], list[Result]]
@@ -26,7 +27,7 @@ ReadAll = Callable[[Sequence[str]], list[Result]]
 
 CODE = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from nnclassify.data.reading_processes import answer; answer()"
+    "from nnclassify.files.images.reading_processes import answer; answer()"
 )
 
 
@@ -119,6 +120,17 @@ def _start(read_all: ReadAll[Any]) -> _Process | None:
         process.end()
         return None
     return process
+
+
+def read_files(look: Callable[[str], Result], paths: Sequence[str]) -> list[Result | InputError]:
+    """Return what `look` returns of each file, or why the file cannot be read."""
+    found: list[Result | InputError] = []
+    for path in paths:
+        try:
+            found.append(look(path))
+        except InputError as error:
+            found.append(error)
+    return found
 
 
 def answer() -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from nnclassify.data import image_format
-from nnclassify.data.image_format import ImageFormat, Resize
 from nnclassify.errors import InputError
+from nnclassify.files.images import image_format
+from nnclassify.files.images.image_format import ImageFormat, Resize
 
 
 def save(path: Path, pixels: object) -> Path:
