@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypedDict, Unpack
 
+    import torch
+
     from nnclassify.config.from_python import AnyConfig, Overrides
     from nnclassify.config.run_config import LoadedConfig
     from nnclassify.diagnosis.check import Diagnosis
@@ -193,7 +195,7 @@ def train(
 
 def load(
     run: str | os.PathLike[str] | Classifier | None = None,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     root: str | os.PathLike[str] = "checkpoints",
     *,
     trust: bool = False,
@@ -203,7 +205,7 @@ def load(
     Args:
         run: A run folder, a checkpoint file, or the name of a run under `root`; None: the newest run there. A
             classifier is returned as it is.
-        device: auto, cpu, cuda, cuda:N or mps.
+        device: auto, cpu, cuda, cuda:N or mps, or a device of torch.
         root: The folder that contains the runs.
         trust: Allow Python code in the checkpoint to run.
 
@@ -222,7 +224,7 @@ def predict(
     run: str | os.PathLike[str] | Classifier | None,
     inputs: object,
     top_k: int = 1,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     *,
     min_confidence: float | None = None,
     risk: float | None = None,
@@ -252,7 +254,7 @@ def evaluate(
     run: str | os.PathLike[str] | Classifier | None,
     split: str | None = None,
     overrides: Overrides = (),
-    device: str = "auto",
+    device: str | torch.device = "auto",
     data: str | os.PathLike[str] | None = None,
     *,
     label: str | None = None,
@@ -274,13 +276,14 @@ def evaluate(
         DataError: The data cannot be read, or does not fit the network.
         InputError: There is nothing at `data`, or the network does not take such data.
     """
-    import os
-
     from nnclassify.config.from_python import assignments
+    from nnclassify.files.paths import given_path
     from nnclassify.inference.evaluation_examples import evaluate_run
 
+    if data is not None:
+        data = given_path("data", data, "the path of a folder of images, a table or an .npz file")
     classifier = load(run, device, trust=trust).overridden(assignments(overrides))
-    return evaluate_run(classifier, split, None if data is None else os.fspath(data), label)
+    return evaluate_run(classifier, split, data, label)
 
 
 def check(config: AnyConfig, minutes: float = 1.0, overrides: Overrides = (), *, trust: bool = False) -> Diagnosis:
@@ -320,15 +323,15 @@ def compare(*runs: str | os.PathLike[str], root: str | os.PathLike[str] = "check
         CheckpointError: A checkpoint is missing or damaged.
         InputError: There is no run to compare.
     """
-    import os
     from pathlib import Path
 
     from nnclassify.errors import InputError
+    from nnclassify.files.paths import given_path
     from nnclassify.inference.comparison import compared
 
     if not runs:
         raise InputError("compare: no runs; name at least one")
-    return compared([os.fspath(run) for run in runs], Path(root))
+    return compared([given_path("runs", run) for run in runs], Path(given_path("root", root)))
 
 
 def export(
@@ -363,20 +366,21 @@ def export(
         DataError: The data of the run cannot be read.
         SaveError: The file cannot be written.
     """
-    import os
     from pathlib import Path
 
     from nnclassify.config.from_python import assignments
+    from nnclassify.files.paths import given_path
     from nnclassify.files.python_source import trusting
     from nnclassify.inference.export.export import export_run
     from nnclassify.runs.folder import find_checkpoint
 
     with trusting(trust):
-        path = find_checkpoint(None if run is None else os.fspath(run), Path(root), note)
+        given = None if run is None else given_path("run", run)
+        path = find_checkpoint(given, Path(given_path("root", root)), note)
         return export_run(
             path,
             to,
-            None if out is None else Path(out),
+            None if out is None else Path(given_path("out", out)),
             license_text=license_text,
             overrides=assignments(overrides),
             note=note,
@@ -402,9 +406,10 @@ def report(
         CheckpointError: There is no such run.
         SaveError: The page could not be written.
     """
-    import os
     from pathlib import Path
 
+    from nnclassify.files.paths import given_path
     from nnclassify.inference.report.command import write_report
 
-    return write_report([os.fspath(run) for run in runs], None if out is None else Path(out), Path(root))
+    path = None if out is None else Path(given_path("out", out))
+    return write_report([given_path("runs", run) for run in runs], path, Path(given_path("root", root)))

@@ -31,6 +31,7 @@ from nnclassify.errors import (
 from nnclassify.evaluation.baselines import Baselines
 from nnclassify.evaluation.percent import percent
 from nnclassify.files.json_files import plain, write_json
+from nnclassify.files.paths import given_path
 from nnclassify.inference.analysis import finished_run
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import Evaluation
@@ -239,10 +240,10 @@ def train_isolated(
     """Train for a Python caller, without changing the process or handling signals; see `nnclassify.train`."""
     notes: list[str] = []
     note = note or notes.append
-    folder = None
+    folder, place = None, Path(given_path("root", root))
     if resume:
         run = os.fspath(config) if isinstance(config, str | os.PathLike) else ""
-        if (folder := named_run(run, Path(root)) if run else None) is None:
+        if (folder := named_run(run, place) if run else None) is None:
             raise CheckpointError(f"{run or 'config'}: no run to resume; expected a run folder, or a run under {root}/")
         loaded = own_config(folder, assignments(overrides), note)
     else:
@@ -250,7 +251,7 @@ def train_isolated(
         dataset = loaded.config.dataset
         if (fold := dataset.which_fold()) is not None and "fold" not in dataset.model_fields_set:
             note(f"dataset.folds: {fold[0]}: trained on fold {fold[1]} only; set dataset.fold for another one")
-    result = train(loaded, resume=folder, note=note, root=Path(root), signal_handling=nullcontext, **options)
+    result = train(loaded, resume=folder, note=note, root=place, signal_handling=nullcontext, **options)
     return replace(result, notes=notes)
 
 
@@ -267,13 +268,13 @@ def train_group_isolated(
     **options: Unpack[Options],
 ) -> Summary:
     """Train several seeds or folds of a config for a Python caller; see `nnclassify.train`."""
-    note = note or (lambda text: None)
+    note, place = note or (lambda text: None), Path(given_path("root", root))
     known = [*assignments(overrides), *([] if folds is None else [f"dataset.folds={folds}"])]
     loaded = load_any(config, known)
     runs = runs_of_group(loaded, seeds_text(seeds), folds)
     if not resume:
-        group = new_group(loaded, runs, Path(root))
-    elif (found := fitting_group(loaded, runs, keeps_configs=True, root=Path(root))) is not None:
+        group = new_group(loaded, runs, place)
+    elif (found := fitting_group(loaded, runs, keeps_configs=True, root=place)) is not None:
         group = found
     else:
         raise CheckpointError(f"{loaded.name}: no group of these runs to resume under {root}/")

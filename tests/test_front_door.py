@@ -28,7 +28,7 @@ from programs import forked
 
 import nnclassify
 from nnclassify.config.run_config import RunConfig
-from nnclassify.errors import CheckpointError, ConfigError, InputError
+from nnclassify.errors import CheckpointError, ConfigError, DeviceError, InputError
 from nnclassify.files.shipped import shipped_configs
 from nnclassify.process import preserve_process_state
 from nnclassify.sklearn import NNClassifier
@@ -246,6 +246,42 @@ def test_a_run_is_found_as_by_the_command(trained: Path, monkeypatch: pytest.Mon
         nnclassify.load(wrong)
 
 
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda run, wrong: nnclassify.train(TINY, wrong), "root"),
+        (lambda run, wrong: nnclassify.train(TINY, wrong, seeds=2), "root"),
+        (lambda run, wrong: nnclassify.load(run, root=wrong), "root"),
+        (lambda run, wrong: nnclassify.evaluate(run, data=wrong), "data"),
+        (lambda run, wrong: nnclassify.compare(run, wrong), "runs"),
+        (lambda run, wrong: nnclassify.compare(run, root=wrong), "root"),
+        (lambda run, wrong: nnclassify.export(wrong, "onnx"), "run"),
+        (lambda run, wrong: nnclassify.export(run, "onnx", wrong), "out"),
+        (lambda run, wrong: nnclassify.report(wrong), "runs"),
+        (lambda run, wrong: nnclassify.report(run, out=wrong), "out"),
+    ],
+)
+@pytest.mark.parametrize("wrong", [3, ["a", "b"]])
+def test_what_is_no_path_is_refused_by_the_name_of_its_argument(
+    trained: Path, call: Callable[[Path, Any], object], name: str, wrong: Any
+) -> None:
+    with pytest.raises(InputError, match=f"{name}: found a {type(wrong).__name__}; expected "):
+        call(trained, wrong)
+
+
+@pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf"), "1"])
+def test_a_time_limit_of_check_that_is_none_is_refused(minutes: Any) -> None:
+    with pytest.raises(InputError, match=f"minutes: found {minutes!r}, expected a positive number"):
+        nnclassify.check(TINY, minutes)
+
+
+def test_a_device_may_be_one_of_torch(trained: Path) -> None:
+    assert nnclassify.load(trained, torch.device("cpu")).placement.device == torch.device("cpu")
+    nothing: Any = None
+    with pytest.raises(DeviceError, match="device: found 'None', expected auto, cpu"):
+        nnclassify.load(trained, nothing)
+
+
 def test_figures_of_a_split(trained: Path) -> None:
     found = nnclassify.evaluate(trained, "train")
     assert (found.split, found.num_examples) == ("train", len(found.probabilities))
@@ -304,6 +340,7 @@ def test_several_seeds_are_one_call(tmp_path: Path) -> None:
     notes: list[str] = []
     again = nnclassify.train(config, tmp_path, seeds=[0, 3], resume=True, note=notes.append)
     assert again == summary and notes[0] == "tiny/seed-0 (1 of 2): already finished"
-    for seeds in (1, [3], [3, 3]):
+    wrong: list[Any] = [1, [3], [3, 3], 2.0, "3"]
+    for seeds in wrong:
         with pytest.raises(InputError, match="seeds: found"):
             nnclassify.train(config, tmp_path, seeds=seeds)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from numbers import Real
 
 from torch import nn
 
@@ -42,7 +43,7 @@ from nnclassify.diagnosis.trials.skill import GOOD, Skill
 from nnclassify.diagnosis.trials.stand_in import FACTORS, StandIn, is_alike
 from nnclassify.diagnosis.trials.verdict import TrialEvidence, findings_of, minutes_needed, notes_of
 from nnclassify.diagnosis.unreadable import unreadable
-from nnclassify.errors import DataError, NNClassifyError
+from nnclassify.errors import DataError, InputError, NNClassifyError
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.process import preserve_process_state
 from nnclassify.training.build import Components, build_components, check_metric
@@ -112,11 +113,14 @@ def diagnose(loaded: LoadedConfig, minutes: float = 1.0) -> Diagnosis:
         minutes: The time limit.
 
     Raises:
+        InputError: The time limit is not a positive number.
         ConfigError: The config is wrong.
         DataError: An option does not fit the data, such as a `select_by` without a value on the validation split.
         ModelError: The network does not fit the data.
         DeviceError: The device is not available.
     """
+    if not (isinstance(minutes, Real) and 0 < minutes < math.inf):
+        raise InputError(f"minutes: found {minutes!r}, expected a positive number, such as 1")
     started = time.thread_time()
     try:
         config, splits = _read(loaded.config.completed())

@@ -48,6 +48,17 @@ def is_folder(path: Path) -> bool:
     return found is not None and stat.S_ISDIR(found.st_mode)
 
 
+def given_path(name: str, value: object, expected: str = "a path") -> str:
+    """Return a path that a Python caller passes, as text.
+
+    Raises:
+        InputError: It is no path; the message begins with the name of the argument.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise InputError(f"{name}: found a {type(value).__name__}; expected {expected}")
+    return str(os.fspath(value))
+
+
 def check_new_folder(option: str, folder: Path) -> None:
     """Check that a folder that an option names is there or can be created.
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Real
 from pathlib import Path
 
 import torch
@@ -35,6 +36,7 @@ from nnclassify.evaluation.decision import check_threshold
 from nnclassify.evaluation.features import Features, features_of, recorded_features
 from nnclassify.evaluation.outputs import check_tta, outputs_of
 from nnclassify.evaluation.percent import percent
+from nnclassify.files.paths import given_path
 from nnclassify.files.user_code import UserCode, check_trust
 from nnclassify.inference.inputs import Note
 from nnclassify.inference.predict import Answers, Caution, Predictions, predict
@@ -284,8 +286,8 @@ class Classifier:
                 checkpoint keeps nothing of a validation split.
         """
         for name, value in (("min_confidence", min_confidence), ("risk", risk), ("sets", sets)):
-            if value is not None and not 0 < value < 1:
-                raise InputError(f"{name}: found {value:g}, expected a number between 0 and 1, such as 0.9")
+            if value is not None and not (isinstance(value, Real) and 0 < value < 1):
+                raise InputError(f"{name}: found {value!r}, expected a number between 0 and 1, such as 0.9")
             if value is not None and self.is_multi_hot:
                 raise InputError(f"{name}: it needs one class per example, but the targets are multi-hot")
         if min_confidence is not None and risk is not None:
@@ -330,7 +332,9 @@ class Classifier:
 
 
 def load_run(
-    run: str | os.PathLike[str] | Classifier | None, device: str = "auto", root: str | os.PathLike[str] = CHECKPOINTS
+    run: str | os.PathLike[str] | Classifier | None,
+    device: str | torch.device = "auto",
+    root: str | os.PathLike[str] = CHECKPOINTS,
 ) -> Classifier:
     """Load the classifier of a run, found as on the command line. A `Classifier` is returned as it is.
 
@@ -340,11 +344,10 @@ def load_run(
     """
     if isinstance(run, Classifier):
         return run
-    if run is not None and not isinstance(run, str | os.PathLike):
-        raise InputError(f"run: found a {type(run).__name__}; expected a run folder, a checkpoint or a run's name")
+    given = None if run is None else given_path("run", run, "a run folder, a checkpoint or a run's name")
     notes: list[str] = []
-    path = find_checkpoint(None if run is None else os.fspath(run), Path(root), notes.append)
-    classifier = Classifier.load(path, device)
+    path = find_checkpoint(given, Path(given_path("root", root)), notes.append)
+    classifier = Classifier.load(path, str(device))
     return replace(classifier, notes=(*notes, *classifier.notes))
 
 

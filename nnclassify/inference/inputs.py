@@ -90,7 +90,7 @@ def items_of(inputs: object) -> Iterator[tuple[str, object]]:
     if _is_item(inputs):
         yield "inputs", inputs
         return
-    if isinstance(inputs, dict | bytes | bytearray) or not isinstance(inputs, Iterable):
+    if isinstance(inputs, dict | bytes | bytearray | memoryview) or not isinstance(inputs, Iterable):
         raise InputError(f"inputs: found {_kind(inputs)}; {EXPECTED}")
     items = list(inputs)
     if items and all(isinstance(item, Real) for item in items):
@@ -240,13 +240,13 @@ class InputReader:
         hint = "; image files and PIL images may be of any size" if of_images else ""
         inputs, is_batch = _shaped(inputs, self.transform.input_shape, item, hint)
         self.found(len(inputs))
-        finite = inputs.reshape(len(inputs), -1).isfinite().all(dim=1).tolist()
+        is_finite = inputs.reshape(len(inputs), -1).isfinite().all(dim=1)
         image_format = self.transform.image_format
-        if image_format is not None and all(finite):
-            inputs = _in_units(inputs, image_format.max_value, item)
-        for row, values in enumerate(inputs):
+        if image_format is not None and is_finite.any():
+            inputs = _in_units(inputs, is_finite, image_format.max_value, item)
+        for row, (values, is_sound) in enumerate(zip(inputs, is_finite.tolist(), strict=True)):
             name = f"{item}[{row}]" if is_batch or is_file else item
-            yield RawInput(name, values) if finite[row] else RawInput(name, error=f"{name}: holds NaN or infinity")
+            yield RawInput(name, values) if is_sound else RawInput(name, error=f"{name}: holds NaN or infinity")
 
     def _opened(self, path: Path, content: bytes | None = None) -> TextRows:
         """Open a table, which need not be written like the training file."""
@@ -414,13 +414,14 @@ def _arrangements(inputs: Tensor, shape: tuple[int, ...]) -> Iterator[Tensor]:
         yield inputs[:, None]
 
 
-def _in_units(inputs: Tensor, white: int, item: str) -> Tensor:
+def _in_units(inputs: Tensor, is_finite: Tensor, white: int, item: str) -> Tensor:
     """Scale images to the range that the network was trained on: 0..255 or 0..1.
 
-    Integers are in 0..255, booleans and floats up to 1 in 0..1. Floats may lie slightly outside of the range, which
-    resizing can cause.
+    Integers are in 0..255, booleans and floats up to 1 in 0..1, as those that are finite say. Floats may lie slightly
+    outside of the range, which resizing can cause.
     """
-    low, high = float(inputs.min()), float(inputs.max())
+    sound = inputs if is_finite.all() else inputs[is_finite]
+    low, high = float(sound.min()), float(sound.max())
     is_share = high <= 1 + OVERSHOOT if inputs.is_floating_point() else inputs.dtype == torch.bool
     own = 1 if is_share else 255
     if low < -OVERSHOOT * high or high > (1 + OVERSHOOT) * own:

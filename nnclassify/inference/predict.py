@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NotRequired, Protocol, overload
 
@@ -250,8 +251,8 @@ def predict(
     Raises:
         InputError: The inputs are of an unsupported type, or `top_k` is less than 1.
     """
-    if top_k < 1:
-        raise InputError(f"top_k: found {top_k}, expected at least 1")
+    if not isinstance(top_k, Integral) or top_k < 1:
+        raise InputError(f"top_k: found {top_k!r}, expected a whole number, at least 1")
     reader = reader_of(network, note, found)
     raw = itertools.chain.from_iterable(reader.read(name, item) for name, item in items_of(inputs))
     most = at_once(network.transform.input_shape)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import product
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +126,10 @@ def seeds_text(seeds: int | Sequence[int] | None) -> str | None:
     Raises:
         InputError: There is only one.
     """
-    if seeds is None or isinstance(seeds, int):
+    if seeds is None or isinstance(seeds, Integral):
         return None if seeds is None else str(seeds)
-    if len(seeds) < 2:
-        raise InputError(f"seeds: found {list(seeds)}, expected at least two, or a number of seeds such as 5")
+    if not isinstance(seeds, Iterable) or isinstance(seeds, str) or len(list(seeds)) < 2:
+        raise InputError(f"seeds: found {seeds!r}, expected at least two, or a number of seeds such as 5")
     return ",".join(map(str, seeds))
 
 

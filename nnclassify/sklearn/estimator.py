@@ -237,7 +237,8 @@ class NNClassifier(ClassifierMixin, BaseEstimator):
         if is_first and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if not is_first and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            raise ValueError(f"classes: found {list(classes)}, expected those of the first call, {list(self.classes_)}")
+            found, expected = np.asarray(classes).tolist(), self.classes_.tolist()
+            raise ValueError(f"classes: found {found}, expected those of the first call, {expected}")
         known = classes if is_first else self.classes_
         data = training_data(self, X, y, as_options(self.dataset), classes=known, reset=is_first)
         with trusting(self.trust):

@@ -70,6 +70,32 @@ def test_images_in_memory_are_predicted_as_raw_examples(nets: dict[str, Classifi
     assert found[0].probability == pytest.approx(float(found.probabilities[0].max()))
 
 
+def test_an_image_with_nan_changes_no_other_of_its_batch(nets: dict[str, Classifier]) -> None:
+    """The others, of floats up to 1, were taken for images in 0..255, all of them nearly black."""
+    raw = pixels(nets["digits"])
+    shares = raw.float() / 255
+    shares[1, 0, 2, 3] = torch.nan
+    found = nets["digits"].predict(shares)
+    assert found.errors == ["inputs[1]: holds NaN or infinity"]
+    expected = nets["digits"].predict(raw)
+    for place in (0, 2):
+        assert found[place].probability == pytest.approx(expected[place].probability, rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [(0, 0), (0, 5)])
+def test_an_image_without_pixels_is_refused(nets: dict[str, Classifier], size: tuple[int, int]) -> None:
+    found = nets["digits"].predict(Image.new("L", size))
+    assert found.errors == [f"inputs: {size[0]}x{size[1]} pixels; expected at least one"]
+
+
+@pytest.mark.parametrize("option", ["min_confidence", "risk", "sets"])
+@pytest.mark.parametrize("value", [0, 1, 1.5, float("nan"), "0.9"])
+def test_a_probability_that_is_none_is_refused(nets: dict[str, Classifier], option: str, value: Any) -> None:
+    options: dict[str, Any] = {option: value}
+    with pytest.raises(InputError, match=f"{option}: found {value!r}, expected a number between 0 and 1"):
+        nets["rgb"].predict(ROW, **options)
+
+
 def test_the_inputs_of_a_file_that_also_holds_targets_are_predicted(
     nets: dict[str, Classifier], tmp_path: Path
 ) -> None:
@@ -141,7 +167,9 @@ def test_what_cannot_be_read_is_told_as_by_the_command(nets: dict[str, Classifie
         _ = found.probabilities
 
 
-@pytest.mark.parametrize("inputs", [None, 3.5, b"bytes", {"red": 1}, [None], [{"red": 1}], object(), ["1,2,3", 4]])
+@pytest.mark.parametrize(
+    "inputs", [None, 3.5, b"bytes", memoryview(b"12"), {"red": 1}, [None], [{"red": 1}], object(), ["1,2,3", 4]]
+)
 def test_what_is_no_input_is_refused(nets: dict[str, Classifier], inputs: Any) -> None:
     with pytest.raises(InputError, match=r"inputs(\[\d\])?: found .*; expected paths, PIL images, arrays"):
         nets["rgb"].predict(inputs)

@@ -152,9 +152,9 @@ def test_bad_images_are_named_and_the_others_predicted(folder: Path, tmp_path: P
     assert "File name too long" in (found[6].error or "")
 
 
-@pytest.mark.parametrize("top_k", [0, -1])
-def test_no_class_at_all_is_refused(folder: Path, top_k: int) -> None:
-    with pytest.raises(InputError, match=f"top_k: found {top_k}, expected at least 1"):
+@pytest.mark.parametrize("top_k", [0, -1, 1.5, None, "3"])
+def test_no_class_at_all_is_refused(folder: Path, top_k: Any) -> None:
+    with pytest.raises(InputError, match=f"top_k: found {top_k!r}, expected a whole number, at least 1"):
         list(predict(classifier("rgb", folder), ["1,2,3"], top_k))
 
 

@@ -310,6 +310,8 @@ def _start_of(source: Path | str | BytesIO, size: int) -> bytes:
 
 
 def _check_size(image: Image.Image, name: Path | str, max_pixels: int = MAX_PIXELS) -> None:
+    if not image.width * image.height:
+        raise InputError(f"{name}: {image.width}x{image.height} pixels; expected at least one")
     if image.width * image.height > max_pixels:
         size = f"{image.width}x{image.height} pixels"
         raise InputError(f"{name}: {size}, over the limit of {max_pixels}; make it smaller")
