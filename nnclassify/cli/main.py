@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,6 +46,9 @@ from nnclassify.errors import (
 )
 from nnclassify.files.python_source import described
 
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+"""The base class of errors of usage: click's or, in newer releases of typer, of the copy of click in it."""
+
 app = typer.Typer(
     name="nnclassify",
     help="Train, evaluate and use classifiers from one YAML file.",
@@ -81,10 +84,14 @@ app.add_typer(configs_app, name="configs")
 def main() -> None:
     """Run the command line, and exit with its exit code."""
     try:
-        app()
-        code = 0
-    except SystemExit as end:  # from typer, with the exit code of a command or of wrong usage
+        ended = app(standalone_mode=False)  # raises usage errors, which typer prints in four lines
+        code = ended if isinstance(ended, int) else 0
+    except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except USAGE_ERROR as error:
+        code = _told_usage(error)
+    except typer.Abort as aborted:  # in older releases of typer, Ctrl-C
+        code = _ended_by(aborted.__cause__ or aborted)
     except BaseException as error:
         code = _ended_by(error)
     if (failure := output_failure()) is not None:
@@ -111,6 +118,19 @@ def _ended_by(error: BaseException) -> int:
         return TrainingError.exit_code
     say(f"error: {report_bug(error)}")
     return 1
+
+
+def _told_usage(error: Any) -> int:
+    """Print what is wrong with a command line, or the help that it asks for by giving no arguments."""
+    message, command = error.format_message(), error.ctx
+    if command is None:
+        note(f"error: {message.rstrip('.')}")
+    elif message == command.get_help():
+        error.show()
+    else:
+        path = command.command_path
+        note(f"error: {path}: {message.rstrip('.')} (see {path} -h)")
+    return InputError.exit_code
 
 
 def _is_told_by_another(error: NNClassifyError) -> bool:
