@@ -287,7 +287,8 @@ class Classifier:
         """
         for name, value in (("min_confidence", min_confidence), ("risk", risk), ("sets", sets)):
             if value is not None and not (isinstance(value, Real) and 0 < value < 1):
-                raise InputError(f"{name}: found {value!r}, expected a number between 0 and 1, such as 0.9")
+                found = f"{float(value):g}" if isinstance(value, Real) else repr(value)
+                raise InputError(f"{name}: found {found}, expected a number between 0 and 1, such as 0.9")
             if value is not None and self.is_multi_hot:
                 raise InputError(f"{name}: it needs one class per example, but the targets are multi-hot")
         if min_confidence is not None and risk is not None:

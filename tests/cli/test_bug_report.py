@@ -14,7 +14,7 @@ from nnclassify.errors import TrainingError
 def ended(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
     """The exit code of a command that raises an error."""
 
-    def command() -> None:
+    def command(*, standalone_mode: bool) -> None:
         raise error
 
     monkeypatch.setattr(cli, "app", command)
