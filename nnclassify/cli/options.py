@@ -90,7 +90,12 @@ RunsOption = Annotated[
     typer.Option("--run", metavar="RUN", help="The same as RUN. Repeatable.", autocompletion=complete_run),
 ]
 LabelOption = Annotated[
-    str | None, typer.Option("--label", metavar="COLUMN", help="Label column of a table: short for dataset.label.")
+    str | None,
+    typer.Option(
+        "--label",
+        metavar="COLUMN",
+        help="Column of the labels in a table or a list of images: short for dataset.label.",
+    ),
 ]
 PRECEDENCE = (
     "KEY=VALUE, --set and the short options such as --lr override the config. "

@@ -51,7 +51,11 @@ class WhichExamples:
     ] = None
     label: Annotated[
         str | None,
-        typer.Option("--label", metavar="COLUMN", help="Label column of a table in DATA. Default: as in training."),
+        typer.Option(
+            "--label",
+            metavar="COLUMN",
+            help="Column of the labels in DATA, a table or a list of images. Default: as in training.",
+        ),
     ] = None
 
 

@@ -15,7 +15,7 @@ from nnclassify.config.finding_ids import FINDING_IDS, no_such_finding
 from nnclassify.config.messages import describe_problems, errors_in, line_of, path_of
 from nnclassify.config.search import Misfit, SearchSection, SearchSpace
 from nnclassify.config.suggest.document import Suggestion, with_chosen
-from nnclassify.config.suggest.suggest import FORMAT, is_data, other_kind, runs_within, suggested_source
+from nnclassify.config.suggest.suggest import EXPECTED, FORMAT, is_data, other_kind, runs_within, suggested_source
 from nnclassify.config.yaml_reader import YamlPath, YamlSource, parse_yaml, path_of_key, read_text, read_yaml, written
 from nnclassify.data import AnyDataset
 from nnclassify.data.tables import Csv
@@ -250,7 +250,19 @@ def load_config(config: str, overrides: Sequence[str] = (), *, of_run: bool = Fa
         suggestion, loaded = suggested_config(config, overrides)
         return replace(loaded, notes=(*suggestion.found, *loaded.notes))
     path = find_config(config)
-    return load_source(read_yaml(path), path.stem, overrides, of_run=of_run)
+    return load_source(_read(path), path.stem, overrides, of_run=of_run)
+
+
+def _read(path: Path) -> YamlSource:
+    """Read a config; a file that is none may be data with an unusual ending."""
+    try:
+        return read_yaml(path)
+    except ConfigError as error:
+        if path.suffix.lower() in ("", ".yaml", ".yml"):
+            raise
+        *others, last = error.problems
+        hint = f"{last}; or, as data, {EXPECTED}: rename a table, such as {path.name}.csv"
+        raise ConfigError([*others, hint], error.path) from error
 
 
 def suggested_config(data: str, overrides: Sequence[str]) -> tuple[Suggestion, LoadedConfig]:

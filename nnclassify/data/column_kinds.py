@@ -45,7 +45,7 @@ from nnclassify.settings import PositiveInt, Settings
 DAYS: tuple[str, ...] = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%Y", "%m-%d-%Y")
 DAYS += ("%Y/%m/%d", "%Y.%m.%d", "%d.%m.%y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y")
 DAYS += ("%d. %b %Y", "%d. %B %Y", "%a, %d %b %Y", "%A, %B %d, %Y", "%d%b%Y", "%d/%b/%Y", "%d/%b/%y")
-MONTHS = ("%Y-%m", "%m/%Y", "%b %Y", "%B %Y")
+MONTHS = ("%Y-%m", "%m/%Y", "%b %Y", "%B %Y", "%b-%Y", "%b-%y")
 CLOCKS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
 TIMES = ("", *map("".join, itertools.product((" ", ", ", ":"), CLOCKS, ("", "%z"))))
 DATES = (*map("".join, itertools.product(DAYS, TIMES)), *MONTHS)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from nnclassify.data.image_listing import TEXT_ENDINGS, files_in, subfolders
-from nnclassify.data.split_names import divisions, split_and_rest, split_of
-from nnclassify.errors import DataError, counted, some
+from nnclassify.data.split_names import divisions, is_version, split_and_rest, split_of
+from nnclassify.errors import DataError, counted, shell_command, some
 
 EXPECTED = "root/train/<class>/ and root/test/<class>/, or root/<class>/; or images that dataset.labels lists"
 IMAGE_NAMES = {"images", "image", "imgs", "img", "jpegimages", "leftimg8bit"}
@@ -20,19 +22,37 @@ in them."""
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 TABLES = (".csv", ".tsv", ".parquet", ".npz")
-LISTS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xlsx", ".xls")
+LISTS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xlsx", ".xls", ".mat", ".labels")
 """Endings of files that may hold images, be data of their own, or list images with their classes."""
+DOWNLOADED = {
+    "-idx3-ubyte": "MNIST: nnclassify train mnist_cnn dataset.root=FOLDER, which contains MNIST/raw/",
+    "data_batch_1": "CIFAR-10: nnclassify train cifar_cnn dataset.root=FOLDER, which contains cifar-10-batches-py/",
+}
+"""What names of files are part of, and what reads these datasets."""
 
 
-def refuse_one_around_all(root: Path, folders: dict[str, Path]) -> None:
-    """Reject a root whose only class contains folders: archives often unpack into extra folders."""
-    if len(folders) > 1:
-        return
-    only = inner = next(iter(folders.values()))
-    while len(within := subfolders(inner)) == 1:
-        inner = within[0]
-    if within:
-        raise DataError(f"{root}: only one class ({only.name}), which contains folders; did you mean {inner}?")
+def refuse_one_around_all(root: Path, folders: dict[str, Path], empty: Sequence[str]) -> None:
+    """Reject a root whose only class with images contains folders: archives often unpack into extra folders, and have
+    others for lists and notes.
+
+    Args:
+        root: The folder that contains the classes.
+        folders: The class folders.
+        empty: Those without images.
+    """
+    only = [path for name, path in folders.items() if name not in empty]
+    if len(only) == 1 and (inner := with_folders(only[0])) is not None:
+        others = f"; no images in {some(empty)}" if empty else ""
+        raise DataError(
+            f"{root}: only one class ({only[0].name}), which contains folders; did you mean {inner}?{others}"
+        )
+
+
+def with_folders(folder: Path) -> Path | None:
+    """Return a folder, or the one that it is wrapped around, which contains several folders; None if there is none."""
+    while len(within := subfolders(folder)) == 1:
+        folder = within[0]
+    return folder if within else None
 
 
 def refuse_annotations(root: Path, folders: dict[str, Path]) -> None:
@@ -42,9 +62,11 @@ def refuse_annotations(root: Path, folders: dict[str, Path]) -> None:
     known = {*ANNOTATION_NAMES, *(f"{image}{kind}" for image in images for kind in ANNOTATION_NAMES)}
     if (others := [path for name, path in by_name.items() if name in known]) and images:
         first = next(iter(images.values()))
+        inner = with_folders(first)
+        instead = where_classes_may_be(others[0]) if inner is None else f"; if {inner} contains the classes, give it"
         raise DataError(
             f"{root}: {first.name} next to {others[0].name}, as in a dataset for object detection or segmentation; "
-            f"expected one folder of images per class, and no others: {EXPECTED}"
+            f"expected one folder of images per class, and no others: {EXPECTED}{instead}"
         )
 
 
@@ -85,6 +107,8 @@ def where_classes_may_be(*folders: Path) -> str:
     """Return what may tell the classes of the images in folders, for a message: archives, and files that may list them;
     empty if there is nothing of the kind."""
     files = [path for folder in folders for path in files_in(folder)]
+    if known := next((name for start, name in DOWNLOADED.items() if any(start in path.name for path in files)), None):
+        return f"; for the files of {known}"
     if archives := [path for path in files if path.suffix.lower() in ARCHIVES]:
         return f"; unpack {some(archives)}"
     lists = [path for path in files if path.suffix.lower() in LISTS]
@@ -107,3 +131,20 @@ def refuse_divisions(root: Path, folders: dict[str, Path]) -> None:
         f"{root}: {some(parts)}: numbered parts of a dataset by their names, not classes; {advice}; if they are "
         "classes, rename them"
     )
+
+
+def refuse_versions(root: Path, folders: dict[str, set[str]]) -> None:
+    """Reject folders that are called like versions or splits of a dataset, and contain the same folders.
+
+    Args:
+        root: The folder that contains them.
+        folders: The folders in each that contains nothing else, by name.
+    """
+    for first, second in itertools.combinations(folders, 2):
+        same = sorted(folders[first] & folders[second])
+        if len(same) > 1 and (is_version(first) or is_version(second)):
+            raise DataError(
+                f"{root}: {first} and {second} both contain folders {some(same)}, as versions or splits of one dataset "
+                f"do, not as classes; give one of them ({shell_command('train', root / first)}), or move the images to "
+                f"{root}/<class>/"
+            )

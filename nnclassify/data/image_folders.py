@@ -24,6 +24,7 @@ from nnclassify.data.folder_checks import (
     refuse_divisions,
     refuse_one_around_all,
     refuse_splits,
+    refuse_versions,
 )
 from nnclassify.data.image_listing import (
     Listing,
@@ -31,10 +32,12 @@ from nnclassify.data.image_listing import (
     entries,
     files_in,
     identity,
+    is_left_out,
     is_system,
     kind_of,
     list_images,
     look_alike,
+    name_within,
     passed_over,
     subfolders,
 )
@@ -108,10 +111,15 @@ def find_layout(root: Path, validation: str | None) -> Layout:
     refuse_annotations(train_root, folders)
     refuse_divisions(train_root, folders)
     refuse_splits(train_root, folders)
-    refuse_one_around_all(train_root, folders)
     alike = [names for names in grouped({name: look_alike(name) for name in folders}) if len(names) > 1]
     roles.notes += [f"classes {' and '.join(names)} differ only in case, spaces or spelling" for names in alike]
     found = {"train": {name: list_images(folder, root) for name, folder in folders.items()}}
+    empty = [name for name, listing in found["train"].items() if not listing.paths]
+    refuse_one_around_all(train_root, folders, empty)
+    _leave_out_copies(root, train_root, folders, found["train"], roles.notes)
+    refuse_versions(
+        train_root, {name: {*files.folders} for name, files in found["train"].items() if not files.num_beside}
+    )
     for name, listing in found["train"].items():
         refuse_annotations(folders[name], {inner: folders[name] / inner for inner in listing.folders})
     if roles.splits:
@@ -122,13 +130,43 @@ def find_layout(root: Path, validation: str | None) -> Layout:
         }
     else:
         found |= _splits_within(root, folders, found["train"])
-    if empty := [name for name, listing in found["train"].items() if not listing.paths]:
+    if empty:
         others = "".join(f" ({text})" for text in passed_over([found["train"][empty[0]]]))
         raise DataError(f"{folders[empty[0]]}: empty class{others}; add images, or remove the folder")
     for split, classes in found.items():
         if split != "train":
             _note_missing(roles.splits.get(split, root), f"{split} " * (not roles.splits), classes, roles.notes)
     return _layout(list(folders), roles, found)
+
+
+def _leave_out_copies(
+    root: Path, within: Path, folders: dict[str, Path], found: dict[str, Listing], notes: list[str]
+) -> None:
+    """Leave out folders that contain the classes next to them again, as in archives that hold their content twice.
+
+    Args:
+        root: The folder that paths are relative to.
+        within: The folder of the classes.
+        folders: The class folders.
+        found: Their images.
+        notes: List to which lines are appended.
+
+    Raises:
+        DataError: Such a folder contains other images than these classes.
+    """
+    for name, listing in [*found.items()]:
+        again = [inner for inner in listing.folders if inner in found and inner != name]
+        if len(again) < 2:
+            continue
+        inside, beside = (len(name_within(root, path / "_")) - 1 for path in (folders[name], within))
+        originals = {file[beside:] for inner in again for file in found[inner].paths.names()}
+        if not {file[inside:] for file in listing.paths.names()} <= originals:
+            raise DataError(
+                f"{folders[name]}: contains folders {some(again)}, like the classes next to it, with other images; "
+                f"move it away, or train on it alone: nnclassify train {folders[name]}"
+            )
+        notes.append(f"{folders[name]}: not used: it holds images of {some(again)} again, which are next to it")
+        del folders[name], found[name]
 
 
 def find_labeled(root: Path, class_names: list[str]) -> Layout:
@@ -140,7 +178,8 @@ def find_labeled(root: Path, class_names: list[str]) -> Layout:
     roles = _roles(root, None)
     folders: dict[str, tuple[Path, list[Path] | None]] = {name: (path, None) for name, path in roles.splits.items()}
     if "train" not in folders and roles.others:
-        folders["train"] = (root, roles.others)
+        within = _unwrapped(root, roles.notes)
+        folders["train"] = (root, roles.others) if within == root else (within, None)
     if not folders:
         raise DataError(
             f"{root}: no class folder; expected one folder of images per class: {some(class_names, 10)}; to classify "
@@ -374,7 +413,7 @@ def class_folders(
     hidden: list[Path] = []
     for entry in entries(root):
         path, kind = root / entry.name, kind_of(entry)
-        if is_system(entry.name):
+        if is_system(entry.name) or (kind == "folder" and is_left_out(path)):
             hidden += [path] if kind == "folder" else []
             continue
         if kind == "dangling":

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnclassify.data.csv_rows import DELIMITERS, CsvFile, CsvFormat, Problems, TextRows
+from nnclassify.data.csv_rows import DELIMITERS, CsvFile, CsvFormat, Problems, TextRows, as_number
 from nnclassify.data.file_list import FileList
 from nnclassify.data.folder_checks import letters_of
 from nnclassify.data.image_folders import Layout, SplitFolder
-from nnclassify.data.image_listing import TEXTS, is_system, list_images, passed_over
+from nnclassify.data.image_listing import TEXTS, files_in, list_images, passed_over, subfolders
 from nnclassify.data.labels import classes_of, label_notes, missing_labels, why_no_class
 from nnclassify.data.split_names import divisions, split_of
 from nnclassify.data.table_files import open_table
@@ -36,11 +36,25 @@ COLUMNS = {
 """Names of the columns in letters alone, in any case; the first that is there is used."""
 TRAIN_FILES = ("labels", "train_labels", "training_labels", "trainlabels")
 """What the CSV file of the training images is called, apart from `train`."""
-OTHER_LISTS = (".tsv", ".txt")
+OTHER_LISTS = (".tsv", ".txt", ".lst")
 """Endings of files that list images in a folder without a CSV file, if their rows do."""
 
 
 _IMAGE = re.compile(r"(?i).+\.(jpe?g|png|gif|bmp|tiff?|webp|heic)")
+
+
+_NUMBERED_ROWS = 50
+"""Rows of a list without a header that tell whether a column numbers them."""
+_HOT = {"1": True, "1.0": True, "0": False, "0.0": False}
+"""The values of one-hot columns."""
+
+
+class _Columns(NamedTuple):
+    """The columns of a list: their names, the position of each kind of column, and those of one-hot classes."""
+
+    names: list[str]
+    places: dict[str, int]
+    one_hot: Sequence[int] = ()
 
 
 class _Row(NamedTuple):
@@ -52,19 +66,22 @@ class _Row(NamedTuple):
     split: str
 
 
-def labeled_layout(root: Path, path: Path, *, skip_missing: bool, needs_train: bool = True) -> Layout:
+def labeled_layout(
+    root: Path, path: Path, label: str | None = None, *, skip_missing: bool, needs_train: bool = True
+) -> Layout:
     """Find the images that a CSV file lists, with their classes and splits.
 
     Args:
         root: The folder that the files are relative to.
         path: The CSV file.
+        label: Its column of classes; None: the one with a usual name, or those that are one-hot.
         skip_missing: Return the files that are not there in `Layout.missing`, instead of raising an error.
         needs_train: Whether some of them must be for training.
 
     Raises:
         DataError: The CSV file cannot be read, or a row is wrong; or a file is missing.
     """
-    rows, notes = _read(path)
+    rows, notes = _read(path, label)
     listing = list_images(root)
     if others := [other for other in listing.passed_over.pop(TEXTS, []) if other != path]:
         listing.passed_over[TEXTS] = others
@@ -97,29 +114,35 @@ def labeled_layout(root: Path, path: Path, *, skip_missing: bool, needs_train: b
     return Layout(classes.names, splits, notes, missing)
 
 
-def label_file(root: Path) -> Path | None:
+def label_file(root: Path, label: str | None = None) -> Path | None:
     """Return the CSV file next to images that are not in class folders: the only one, or the one for training next to
-    others, as competitions have them; without one, a file with another ending that lists images. None if there is no
-    such file, or no image."""
-    beside = sorted(path for path in root.iterdir() if path.is_file() and not is_system(path.name))
+    others, as competitions have them, or the only one that lists images, with this label column; without one, a file
+    with another ending that lists images. None if there is no such file, or no image."""
+    beside = [path for path in files_in(root) if "submission" not in path.stem.lower()]
     files = [path for path in beside if path.suffix.lower() == ".csv"]
-    files = files or [path for path in beside if path.suffix.lower() in OTHER_LISTS and lists_images(path)]
+    files = files or [path for path in beside if path.suffix.lower() in OTHER_LISTS and lists_images(path, label)]
     if len(files) > 1:
-        files = [file for file in files if split_of(file.stem) == "train" or file.stem.lower() in TRAIN_FILES]
-    folders = [path for path in root.iterdir() if path.is_dir() and not is_system(path.name)]
+        of_training = [file for file in files if split_of(file.stem) == "train" or file.stem.lower() in TRAIN_FILES]
+        files = of_training or [file for file in files if lists_images(file, label)]
+    if len(files) != 1:
+        return None
+    folders = [folder for folder in subfolders(root) if list_images(folder).paths]
     parts = divisions(folder.name for folder in folders)
     of_training = [
         folder for folder in folders if split_of(folder.name) in (None, "train") and folder.name not in parts
     ]
-    is_flat = len(of_training) < 2 and not any(path.is_dir() for folder in folders for path in folder.iterdir())
-    return files[0] if len(files) == 1 and is_flat and list_images(root).paths else None
+    has_train = any(split_of(folder.name) for folder in of_training)  # what is next to it is no class either
+    is_flat = (has_train or len(of_training) < 2) and not any(subfolders(folder) for folder in folders)
+    return files[0] if is_flat and (folders or list_images(root).paths) else None
 
 
-def lists_images(path: Path) -> bool:
-    """Return whether a table lists images with their labels: has these columns, and a file that is there, in the
-    folder of the table or in one of its subfolders."""
+def lists_images(path: Path, label: str | None = None) -> bool:
+    """Return whether a table lists images with their labels: has these columns (see `labeled_layout`), and a file that
+    is there, in the folder of the table or in one of its subfolders."""
     try:
-        names = [row.name for row in _read_rows(path)[0][:MAX_NAMED]]  # also of a list in which something is wrong
+        names = [
+            row.name for row in _read_rows(path, label)[0][:MAX_NAMED]
+        ]  # also of a list in which something is wrong
     except DataError:
         return False
     folders = [path.parent, *(folder for folder in path.parent.iterdir() if folder.is_dir())][:MAX_NAMED]
@@ -143,31 +166,42 @@ def _plain(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _read(path: Path) -> tuple[list[_Row], list[str]]:
+def _read(path: Path, label: str | None) -> tuple[list[_Row], list[str]]:
     """Read the rows, and note what was recognized; raise an error with one line per problem."""
-    found, notes, problems = _read_rows(path)
+    found, notes, problems = _read_rows(path, label)
     problems.raise_all()
     return found, notes
 
 
-def _read_rows(path: Path) -> tuple[list[_Row], list[str], Problems]:
+def _read_rows(path: Path, label: str | None) -> tuple[list[_Row], list[str], Problems]:
     """Read the rows, note what was recognized, and collect what is wrong. Rows of delimiters alone are left out."""
     table, _, notes = open_table(path, CsvFormat(), ("delimiter", "decimal"))
-    header, places, rows = _header_and_rows(path, table, notes)
+    columns, rows = _columns_and_rows(path, table, label, notes)
     found, problems = list[_Row](), Problems(str(path))
     for line, row in rows:
         if not any(cell.strip() for cell in row):
             continue
-        if len(row) != len(header):
-            problems.add(-1, f"{path}:{line}: {len(row)} values, expected {len(header)}", kind="width")
+        if len(row) != len(columns.names):
+            problems.add(-1, f"{path}:{line}: {len(row)} values, expected {len(columns.names)}", kind="width")
             continue
-        cells = {kind: row[place].strip() for kind, place in places.items()}
+        cells = {kind: row[place].strip() for kind, place in columns.places.items()}
         for kind, cell in cells.items():
-            if why := _problem(kind, cell, header[places[kind]]):
-                problems.add(places[kind], f"{path}:{line}: {why}", kind=cell)
-        name = PurePosixPath(cells["file"].replace("\\", "/")).as_posix()
-        found.append(_Row(line, name, cells["label"], split_of(cells.get("split", "train")) or ""))
+            if why := _problem(kind, cell, columns.names[columns.places[kind]]):
+                problems.add(columns.places[kind], f"{path}:{line}: {why}", kind=cell)
+        if columns.one_hot:
+            hot = [columns.names[place] for place in columns.one_hot if _HOT.get(row[place].strip())]
+            if len(hot) != 1:
+                why = f"{len(hot)} of the classes {some([columns.names[place] for place in columns.one_hot])}"
+                problems.add(-1, f"{path}:{line}: {why}; expected one", kind="one-hot")
+            cells["label"] = next(iter(hot), "")
+        found.append(_Row(line, _path(cells["file"]), cells["label"], split_of(cells.get("split", "train")) or ""))
     return found, notes, problems
+
+
+def _path(text: str) -> str:
+    """Return a path as it is written on Linux, and with the drive of Windows in upper case."""
+    path = PurePosixPath(text.replace("\\", "/")).as_posix()
+    return path[0].upper() + path[1:] if path[1:2] == ":" else path
 
 
 def _problem(kind: str, cell: str, column: str) -> str:
@@ -180,28 +214,40 @@ def _problem(kind: str, cell: str, column: str) -> str:
     return f"found {cell!r}, expected train, validation or test" if kind == "split" and split_of(cell) is None else ""
 
 
-def _header_and_rows(
-    path: Path, table: TextRows, notes: list[str]
-) -> tuple[list[str], dict[str, int], Iterable[tuple[int, list[str]]]]:
-    """Return the columns by name, the position of each kind of column, and the rows; note what was recognized, and
-    which columns are not used. Without a header, the columns are numbered."""
-    line, header, rows = _header(table)
-    first = [*itertools.islice(rows, 1)]
+def _columns_and_rows(
+    path: Path, table: TextRows, label: str | None, notes: list[str]
+) -> tuple[_Columns, Iterable[tuple[int, list[str]]]]:
+    """Return the columns and the rows; note what was recognized, and which columns are not used. Without a header, the
+    columns are numbered."""
+    line, header, rows, delimiter = _header(table)
+    first = [*itertools.islice(rows, _NUMBERED_ROWS)]
     if any(_IMAGE.fullmatch(cell.strip()) for cell in header):
-        places = _places_without_header(path, header)
         first = [(line, header), *first]
-        header = [str(place + 1) for place in range(len(header))]
-        read = ", ".join(f"column {place + 1} as {kind}" for kind, place in places.items())
+        if delimiter == " " and _IMAGE.fullmatch(header[-2]):
+            rows, first = map(_joined, rows), [*map(_joined, first)]
+        columns = _without_header(path, [row for _, row in first])
+        read = ", ".join(f"column {place + 1} as {kind}" for kind, place in columns.places.items())
         notes.append(f"{path}: no header line; read {read}")
     else:
-        places = _places(path, header, first[0][1] if first else ())
-    if unused := [name for place, name in enumerate(header) if name.strip() and place not in places.values()]:
+        columns = _with_header(path, header, first[0][1] if first else (), label)
+        if delimiter == " " and len(header) == 2 and columns.places["file"] == 0:
+            rows, first = map(_joined, rows), [*map(_joined, first)]
+    used = {*columns.places.values(), *columns.one_hot}
+    if columns.one_hot:
+        notes.append(f"{path}: one-hot classes: {some([columns.names[place] for place in columns.one_hot], 10)}")
+    if unused := [name for place, name in enumerate(columns.names) if name.strip() and place not in used]:
         notes.append(f"{path}: columns not used: {some(unused, 10)}")
-    return header, places, itertools.chain(first, rows)
+    return columns, itertools.chain(first, rows)
 
 
-def _header(table: TextRows) -> tuple[int, list[str], Iterator[tuple[int, list[str]]]]:
-    """Return the first row with its line, and the other rows, at the delimiter that divides the first one."""
+def _joined(row: tuple[int, list[str]]) -> tuple[int, list[str]]:
+    """Return a row of a file and its label, where spaces that separate columns stand in the file's name too."""
+    line, cells = row
+    return line, [" ".join(cells[:-1]), *cells[-1:]]
+
+
+def _header(table: TextRows) -> tuple[int, list[str], Iterator[tuple[int, list[str]]], str]:
+    """Return the first row with its line, the other rows, and the delimiter, which divides the first row."""
     formats = [table]
     if isinstance(table, CsvFile):
         formats = [table.with_format(replace(table.format, delimiter=sign)) for sign in (",", *DELIMITERS)]
@@ -210,9 +256,9 @@ def _header(table: TextRows) -> tuple[int, list[str], Iterator[tuple[int, list[s
             rows = written.rows()
             line, header = next(rows, (1, []))
             if len(header) > 1:
-                return line, header, rows
+                return line, header, rows, written.format.delimiter
     rows = table.rows()
-    return *next(rows, (1, [])), rows
+    return *next(rows, (1, [])), rows, table.format.delimiter
 
 
 def _refuse_twice(path: Path, rows: Iterable[_Row]) -> None:
@@ -223,37 +269,63 @@ def _refuse_twice(path: Path, rows: Iterable[_Row]) -> None:
             raise DataError(f"{path}:{row.line}: {row.name} is also in line {first[row.name]}; keep one of them")
 
 
-def _places(path: Path, header: Sequence[str], first: Sequence[str]) -> dict[str, int]:
-    """Return the position of each kind of column in the header; those of files and labels must be there."""
-    plain = [letters_of(name) for name in header]
+def _with_header(path: Path, header: Sequence[str], first: Sequence[str], label: str | None) -> _Columns:
+    """Return the columns that a header names; those of files and labels must be there.
+
+    Args:
+        path: The list.
+        header: Its first row.
+        first: The row below.
+        label: The column of classes, if it is known.
+    """
+    names = [name.strip() for name in header]
+    plain = [letters_of(name) for name in names]
     places = {
-        kind: next(plain.index(name) for name in names if name in plain)
-        for kind, names in COLUMNS.items()
-        if not set(names).isdisjoint(plain)
+        kind: next(plain.index(name) for name in usual if name in plain)
+        for kind, usual in COLUMNS.items()
+        if not set(usual).isdisjoint(plain)
     }
-    if len(header) == 2:
+    if label is not None and label not in names:
+        raise DataError(f"{path}:1: no column {label!r} (dataset.label); columns: {some(names, 20)}")
+    if label is not None:
+        places["label"] = names.index(label)
+    if len(names) == 2:
         places |= _of_two_columns(places.get("file"), first)
+    others = [place for place in range(min(len(names), len(first))) if place not in places.values()]
+    hot = [_HOT.get(first[place].strip()) for place in others]
+    if "file" in places and "label" not in places and len(hot) > 1 and None not in hot and hot.count(True) == 1:
+        return _Columns(names, places, others)
     if lacking := [kind for kind in ("file", "label") if kind not in places]:
+        advice = "name the column of classes: dataset.label=COLUMN" if "file" in places else "rename the columns"
         raise DataError(
             f"{path}:1: no column {' and no column '.join(lacking)}; expected file,label or file,label,split, found "
-            f"{some(header, 10) or 'nothing'}: rename the columns of files and classes"
+            f"{some(names, 10) or 'nothing'}: {advice}"
         )
-    return places
+    return _Columns(names, places)
 
 
-def _places_without_header(path: Path, row: Sequence[str]) -> dict[str, int]:
-    """Return the position of each kind of column in a list whose first line is an image."""
-    kinds = {
-        "file": [place for place, cell in enumerate(row) if _IMAGE.fullmatch(cell.strip())],
+def _without_header(path: Path, rows: Sequence[Sequence[str]]) -> _Columns:
+    """Return the columns of a list whose first line is an image: the label is in the only other column, apart from one
+    that numbers the rows, or in the only one of words."""
+    row = [cell.strip() for cell in rows[0]]
+    found = {
+        "file": [place for place, cell in enumerate(row) if _IMAGE.fullmatch(cell)],
         "split": [place for place, cell in enumerate(row) if split_of(cell)],
     }
-    kinds["label"] = [place for place in range(len(row)) if place not in (*kinds["file"], *kinds["split"])]
-    if len(kinds["file"]) != 1 or len(kinds["label"]) != 1 or len(kinds["split"]) > 1:
+    labels = [place for place in range(len(row)) if place not in (*found["file"], *found["split"])]
+    if len(labels) > 1:
+        cells = {place: [other[place] for other in rows if len(other) == len(row)] for place in labels}
+        words = [place for place in labels if any(as_number(cell) is None for cell in cells[place])]
+        repeated = [place for place in labels if len({*cells[place]}) < len(cells[place])]
+        labels = next((few for few in (words, repeated) if len(few) == 1), labels)
+    found["label"] = labels
+    if len(found["file"]) != 1 or len(labels) != 1 or len(found["split"]) > 1:
         raise DataError(
-            f"{path}:1: no header line, and not one image and one label in {some([*row], 10)}; add a header line: "
+            f"{path}:1: no header line, and not one image and one label in {some(row, 10)}; add a header line: "
             "file,label or file,label,split"
         )
-    return {kind: places[0] for kind, places in kinds.items() if places}
+    names = [str(place + 1) for place in range(len(row))]
+    return _Columns(names, {kind: places[0] for kind, places in found.items() if places})
 
 
 def _of_two_columns(file: int | None, first: Sequence[str]) -> dict[str, int]:

@@ -26,6 +26,9 @@ are left out too."""
 TEXT_ENDINGS = (".csv", ".htm", ".html", ".json", ".log", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml")
 """Notes and annotations next to images. Every other file is opened, whatever its extension."""
 
+RUNS = "checkpoints"
+"""Where runs are, relative to the working directory, which may be the folder of the images."""
+
 MAX_DEPTH = 100
 """Limit of nested folders."""
 
@@ -75,6 +78,14 @@ def is_system(name: str) -> bool:
     return name.startswith(".") or name.lower() in SYSTEM_NAMES
 
 
+def is_left_out(folder: Path) -> bool:
+    """Return whether a folder is hidden, belongs to an operating system, or holds the runs that were trained next to
+    the images."""
+    return is_system(folder.name) or (
+        folder.name == RUNS and any(any(folder.glob(f"{run}/config.yaml")) for run in ("*", "*/*"))
+    )
+
+
 def kind_of(entry: os.DirEntry[str]) -> Literal["folder", "file", "special", "dangling"]:
     """Return the type of an entry; for a link, the type of its target."""
     try:
@@ -88,10 +99,9 @@ def kind_of(entry: os.DirEntry[str]) -> Literal["folder", "file", "special", "da
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the folders in a folder, without hidden and system ones."""
-    return [
-        folder / entry.name for entry in entries(folder) if kind_of(entry) == "folder" and not is_system(entry.name)
-    ]
+    """Return the folders in a folder, without those that are left out."""
+    found = (folder / entry.name for entry in entries(folder) if kind_of(entry) == "folder")
+    return [path for path in found if not is_left_out(path)]
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -160,12 +170,12 @@ class _Walk:
         folders = []
         for entry in others:
             kind = kind_of(entry)
-            if kind == "folder" and not is_system(entry.name):
+            if kind == "folder" and not is_left_out(folder / entry.name):
                 folders.append(entry.name)
             elif kind in ("file", "dangling"):
                 files.append(entry.name)
             else:
-                self._leave(folder / entry.name, SYSTEM if is_system(entry.name) else SPECIAL)
+                self._leave(folder / entry.name, SYSTEM if kind == "folder" or is_system(entry.name) else SPECIAL)
         text = ended_and_sorted(files)
         # Most folders hold images alone.
         if _endings(files, text) & ODD_ENDINGS or text.startswith(".") or f"{END}." in text:

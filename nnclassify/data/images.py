@@ -157,6 +157,9 @@ class Folder(ImageDataset, UnsplitDataset):
     """CSV file that lists the images and their classes, relative to the working directory: a header, the columns
     `file` (relative to root) and `label`, and if there is a column `split`, `train`, `validation` or `test` in it.
     Default: the folders are the classes."""
+    label: str | None = None
+    """Column of `labels` that holds the classes. Default: the one called `label`, `class`, `target` or the like, or a
+    column of 0 and 1 for each class (one-hot)."""
     size: Size | Annotated[list[Size], Field(min_length=2, max_length=2)] = 32
     """Size in pixels that every image is resized to: one number for a square, or [height, width]."""
     mode: Mode = "rgb"
@@ -217,6 +220,8 @@ class Folder(ImageDataset, UnsplitDataset):
         yield from super().conflicts()
         if self.labels is not None and isinstance(self.validation, str) and self.validation != "test":
             yield "validation", "a folder, but dataset.labels lists the images: name the split in its column split"
+        if self.label is not None and self.labels is None:
+            yield "label", "the column of a list, but dataset.labels names none; remove it, or name the list"
         if self.crop_fraction < 1 and self.resize != "crop":
             yield "crop_fraction", f"found {self.crop_fraction:g} with resize: {self.resize}; set resize: crop"
 
@@ -273,7 +278,7 @@ class Folder(ImageDataset, UnsplitDataset):
         if self.labels is None:
             layout = find_layout(root, named)
         else:
-            layout = labeled_layout(root, Path(self.labels), skip_missing=self.on_bad_file == "skip")
+            layout = labeled_layout(root, Path(self.labels), self.label, skip_missing=self.on_bad_file == "skip")
         if self.validation is not None and named is None and "validation" in layout.splits:
             layout.notes.append(
                 f"{layout.splits.pop('validation').root}: its validation images are not used, since dataset.validation "
@@ -286,7 +291,8 @@ class Folder(ImageDataset, UnsplitDataset):
         root, skips = self._existing_root(), self.on_bad_file == "skip"
         if self.labels is None:
             return self._source(root, find_labeled(root, class_names))
-        return self._source(root, labeled_layout(root, Path(self.labels), skip_missing=skips, needs_train=False))
+        layout = labeled_layout(root, Path(self.labels), self.label, skip_missing=skips, needs_train=False)
+        return self._source(root, layout)
 
     def _source(self, root: Path, layout: Layout) -> RawDataset:
         """Return the images of a layout, which are decoded once the splits are drawn."""

@@ -28,6 +28,12 @@ _NOUNS = (
 _PARTICLES = ("of", "de", "del", "d", "di", "da", "do", "van")
 _UNLABELED = {"unlabeled", "unlabelled", "unannotated", "unsup", "unsupervised", "nolabel", "nolabels"}
 """Names of folders whose images have no labels, without spaces and `_NOUNS`."""
+_VERSIONS = {
+    *("original", "originals", "raw", "augmented", "augmentation", "augment", "aug", "synthetic", "generated"),
+    *("processed", "preprocessed", "resized", "cropped", "segmented", "enhanced", "normalized", "balanced"),
+    *("color", "colour", "grayscale", "greyscale", "gray", "grey", "rgb"),
+}
+"""Words in the names of folders that hold the same images in another form."""
 _DIVISIONS = re.compile(
     r"(?P<of>(?:.*[\W\d_])?(?:k?fold|part|batch|chunk|shard|subset|split|teil|partie|parte|deel|lote))"
     r"(?:[\W_]*\d+|[\W_]+[a-z])"
@@ -62,6 +68,11 @@ def split_and_rest(name: str) -> tuple[str, tuple[str, ...]] | None:
 def is_unlabeled(name: str) -> bool:
     """Return whether a folder of this name has images without labels."""
     return "".join(word for word in _words(name) if word not in _NOUNS) in _UNLABELED
+
+
+def is_version(name: str) -> bool:
+    """Return whether a word of a name says that a folder holds a version or a split of a dataset."""
+    return not _VERSIONS.isdisjoint(_words(name)) or split_and_rest(name) is not None
 
 
 def divisions(names: Iterable[str]) -> list[str]:

@@ -26,7 +26,7 @@ def dataset_at(classifier: Classifier, path: str, label: str | None = None) -> D
         classifier: The trained network.
         path: A folder of images, with class folders or a CSV file that lists them; that file; a table with the label
             column; or an .npz file.
-        label: The label column of a table; None: the one of the training table.
+        label: The label column of a table or of a list of images; None: the one of the training data.
 
     Raises:
         InputError: There is nothing at the path, or the network does not take such data.
@@ -38,13 +38,17 @@ def dataset_at(classifier: Classifier, path: str, label: str | None = None) -> D
     if not is_folder(location) and not is_regular(location):
         raise InputError(f"{path}: {why_no_file(location)}; expected {kinds} with labels, or an .npz file")
     own, ending = classifier.config.dataset, location.suffix.lower()
+    if image_format is not None and ending != ARRAY_ENDING:
+        listed = label_file(location, label) if is_folder(location) else location
+        known = own.label if label is None and isinstance(own, Folder) else None
+        column = known if known is not None and listed is not None and lists_images(listed, known) else label
+        is_list = listed is not None and lists_images(listed, column)
+        if is_folder(location) and (is_list or label is None):
+            return _folder(own, image_format, location, listed if is_list else None, column)
+        if is_list or (not is_folder(location) and ending in LIST_ENDINGS):
+            return _folder(own, image_format, location.parent, location, column)
     if label is not None and (classifier.is_multi_hot or len(shape) != 1 or ending == ARRAY_ENDING):
-        raise InputError(f"{path}: --label {label}: only a table with one label column takes it")
-    if image_format is not None and is_folder(location):
-        listed = label_file(location)
-        return _folder(own, image_format, location, listed if listed is not None and lists_images(listed) else None)
-    if image_format is not None and (ending in LIST_ENDINGS or (ending == ".txt" and lists_images(location))):
-        return _folder(own, image_format, location.parent, location)
+        raise InputError(f"{path}: --label {label}: only a table with one label column, or a list of images, takes it")
     if ending == ARRAY_ENDING:
         return _arrays(classifier, str(location))
     if is_folder(location) or len(shape) != 1:
@@ -55,9 +59,10 @@ def dataset_at(classifier: Classifier, path: str, label: str | None = None) -> D
     return _table(own, str(location), classifier.transform.columns, label)
 
 
-def _folder(own: Dataset, image_format: ImageFormat, root: Path, labels: Path | None) -> Dataset:
-    """Return a folder of images whose classes are its subfolders, or are listed in a CSV file."""
-    places = {"root": str(root), "labels": None if labels is None else str(labels)}
+def _folder(own: Dataset, image_format: ImageFormat, root: Path, labels: Path | None, label: str | None) -> Dataset:
+    """Return a folder of images whose classes are its subfolders, or are listed in a column of a CSV file."""
+    listed = {"labels": None, "label": None} if labels is None else {"labels": str(labels), "label": label}
+    places = {"root": str(root), **listed}
     if isinstance(own, Folder):
         return own.for_data(**places)
     options = {name: getattr(image_format, name) for name in Folder.model_fields if hasattr(image_format, name)}

@@ -11,12 +11,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnclassify.data.image_listing import RUNS
 from nnclassify.errors import CheckpointError, InputError, SaveError, one_line, shell_command, some, suggestion
 from nnclassify.files.atomic_write import previous, remove, remove_partials, save_error
 from nnclassify.files.lock import has_no_locks, is_locked, lock
 from nnclassify.files.paths import is_regular, look, not_created, unreadable
 
-CHECKPOINTS = Path("checkpoints")
+CHECKPOINTS = Path(RUNS)
 """Folder of the runs, relative to the working directory."""
 GROUP, STUDY = "group.json", "study.json"
 """The files that folders with the runs of a group (`groups.py`) and with the trials of a search (`tune/`) contain."""

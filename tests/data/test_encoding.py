@@ -331,3 +331,14 @@ def test_what_are_no_dates_is_one_message(dates: Any, message: str) -> None:
         config_of(dataset={"name": "csv", "path": "t.csv", "dates": dates})
     (problem,) = refused.value.problems
     assert message in problem
+
+
+@pytest.mark.parametrize(
+    ("texts", "form", "days"),
+    [(["Jan-24", "Feb-24", "Dec-99"], "%b-%y", [0, 31]), (["Jan-2024", "Feb-2024"], "%b-%Y", [0, 31])],
+)
+def test_months_with_a_hyphen_are_dates(texts: list[str], form: str, days: list[int]) -> None:
+    column = column_of("issued", None, dict.fromkeys(texts, 1))
+    assert column == DateColumn(name="issued", format=form)
+    first, second = (column.numbers(text, ".") or [np.nan] for text in texts[:2])
+    assert [value - 19723 for value in (*first, *second)] == days  # 2024-01-01 is 19,723 days after 1970-01-01

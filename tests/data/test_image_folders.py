@@ -374,3 +374,64 @@ def test_what_may_tell_the_classes_of_a_split_without_class_folders_is_named(
     with pytest.raises(DataError, match=r"root/train: no class folder, but 3 files; .*; (if .*; )?") as caught:
         build()
     assert advice in str(caught.value)
+
+
+def test_a_folder_with_the_other_classes_again_is_no_class(here: Path) -> None:
+    paint("cat/0.png", "dog/1.png", "all/cat/0.png", "all/dog/1.png")
+    splits = build()
+    assert counts(splits) == (["cat", "dog"], [1, 1], 0, 0)
+    assert said(splits, "root/all: not used: it holds images of cat, dog again")
+    paint("all/dog/2.png")
+    with pytest.raises(
+        DataError, match=r"root/all: contains folders cat, dog, like the classes next to it, with other"
+    ):
+        build()
+
+
+@pytest.mark.parametrize(
+    ("names", "is_refused"),
+    [
+        (("Original Images", "Augmented Images"), True),
+        (("rps", "rps-test-set"), True),
+        (("NCT-100K", "CRC-VAL-7K"), True),
+        (("color", "segmented"), True),
+        (("bee", "wasp"), False),
+    ],
+)
+def test_versions_and_splits_that_contain_the_same_folders_are_no_classes(
+    names: tuple[str, str], is_refused: bool, here: Path
+) -> None:
+    paint(*(f"{name}/{inner}/0.png" for name in names for inner in ("cat", "dog")))
+    if not is_refused:
+        assert counts(build()) == (sorted(names), [2, 2], 0, 0)
+        return
+    with pytest.raises(
+        DataError, match=r"both contain folders cat, dog, as versions or splits .+\(nnclassify train '?root/"
+    ):
+        build()
+    paint(*(f"{names[0]}/{inner}/0.png" for inner in ("cat", "dog")), f"{names[0]}/beside.png")
+    assert len(build().class_names) == 2
+
+
+def test_folders_without_images_do_not_hide_the_only_one_with_classes(here: Path) -> None:
+    paint("images/cat/0.png", "images/dog/1.png")
+    for name in ("meta/train.txt", "parts/parts.txt"):
+        Path("root", name).parent.mkdir()
+        Path("root", name).write_text("cat/0\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"did you mean root/images\?; no images in meta, parts"):
+        build()
+
+
+def test_runs_next_to_the_images_are_no_class(here: Path) -> None:
+    paint("cat/0.png", "dog/1.png", "checkpoints/pics/plots/curves.png")
+    assert build().class_names == ["cat", "checkpoints", "dog"]
+    Path("root/checkpoints/pics/config.yaml").touch()
+    splits = build()
+    assert splits.class_names == ["cat", "dog"] and said(splits, "not used (root/checkpoints)")
+    assert [*list_images(Path("root")).paths.names()] == ["cat/0.png", "dog/1.png"]
+
+
+def test_labeled_classes_may_be_wrapped_in_a_folder_of_the_same_name(here: Path) -> None:
+    paint("root/cat/0.png", "root/dog/1.png")
+    layout = find_labeled(Path("root"), ["cat", "dog"])
+    assert [*layout.splits["train"].paths.names()] == ["root/cat/0.png", "root/dog/1.png"]

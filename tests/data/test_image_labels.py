@@ -153,6 +153,8 @@ def test_files_in_numbered_parts_are_found(here: Path) -> None:
             "img/0.png,cat,train\nimg/1.png,dog,train\nimg/2.png,cat,train\n",
             "file, column 3 as split, column 2 as label",
         ),
+        ("0\t1.000\timg/0.png\n1\t0.000\timg/1.png\n2\t1.000\timg/2.png\n", "column 3 as file, column 2 as label"),
+        ("img/0.png\tn01\t3\nimg/1.png\tn02\t3\nimg/2.png\tn01\t4\n", "column 1 as file, column 2 as label"),
     ],
 )
 def test_a_list_without_a_header_loses_no_row(table: str, read: str, here: Path) -> None:
@@ -161,13 +163,71 @@ def test_a_list_without_a_header_loses_no_row(table: str, read: str, here: Path)
     assert splits.train.all_names() == ["img/0.png", "img/1.png", "img/2.png"]
     targets = splits.train.all_targets().tolist()
     assert targets[0] == targets[2] != targets[1]
-    assert len(splits.notes) == 1 and read in splits.notes[0] and "no header line" in splits.notes[0]
+    assert read in splits.notes[0] and "no header line" in splits.notes[0]
+    assert len(splits.notes) == 1 or "columns not used" in splits.notes[1]
+
+
+@pytest.mark.parametrize("header", ["", "file label\n"])
+def test_spaces_that_separate_columns_may_stand_in_names_too(header: str, here: Path) -> None:
+    paint("a b/0.png", "1.png", "c d e.png")
+    splits = build(f"{header}1.png 1\na b/0.png 0\nc d e.png 1\n")
+    assert splits.train.all_names() == ["1.png", "a b/0.png", "c d e.png"]
+    assert (splits.class_names, splits.train.all_targets().tolist()) == (["0", "1"], [1, 0, 1])
+
+
+def test_one_hot_columns_are_the_classes(here: Path) -> None:
+    paint("0.png", "1.png", "2.png", "3.png")
+    splits = build("image, cat, dog, split\n0, 0.0, 1.0, train\n1, 1.0, 0.0, train\n2, 0, 1, train\n3, 1, 0, test\n")
+    assert (splits.class_names, splits.train.all_targets().tolist()) == (["cat", "dog"], [1, 0, 1])
+    assert splits.test is not None and splits.test.all_targets().tolist() == [0]
+    assert splits.notes[0] == "labels.csv: one-hot classes: cat, dog"
+    with pytest.raises(DataError, match=r"labels.csv:3: 2 of the classes cat, dog; expected one"):
+        build("image,cat,dog\n0,0,1\n1,1,1\n2,1,0\n")
+    with pytest.raises(DataError, match=r"labels.csv:4: 0 of the classes cat, dog; expected one"):
+        build("image,cat,dog\n0,0,1\n1,0,1\n2,0,0\n")
+
+
+def test_the_column_of_classes_may_be_named(here: Path) -> None:
+    paint("0.png", "1.png", "2.png")
+    table = "image_id,dx,label\n0,nv,a\n1,mel,a\n2,nv,b\n"
+    assert build(table, label="dx").class_names == ["mel", "nv"] and build(table).class_names == ["a", "b"]
+    with pytest.raises(
+        DataError, match=r"labels.csv:1: no column 'age' \(dataset.label\); columns: image_id, dx, label"
+    ):
+        build(table, label="age")
+    with pytest.raises(DataError, match=r"no column label; .+ name the column of classes: dataset.label=COLUMN"):
+        build("image_id,dx,age\n0,nv,5\n1,mel,5\n2,nv,6\n")
+    with pytest.raises(ConfigError, match=r"label: the column of a list, but dataset.labels names none"):
+        config_of(dataset={"name": "folder", "root": "root", "label": "dx"})
+
+
+def test_drives_of_windows_are_the_same_in_any_case(here: Path) -> None:
+    paint("cat/0.png", "dog/1.png")
+    splits = build("file,label\nc:\\pics\\cat\\0.png,cat\nC:\\pics\\dog\\1.png,dog\n")
+    assert splits.train.all_names() == ["cat/0.png", "dog/1.png"]
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"train.csv": "id,label\n0,a\n1,b\n", "sample_submission.csv": "id,label\n2,a\n"}, "train.csv"),
+        ({"sampleSubmission.csv": "id,label\n2,a\n"}, None),
+        ({"meta.csv": "id,dx\n0,a\n1,b\n", "pixels.csv": "p0,p1\n1,2\n"}, "meta.csv"),
+        ({"one.csv": "id,dx\n0,a\n1,b\n", "two.csv": "id,dx\n0,a\n1,b\n"}, None),
+    ],
+)
+def test_the_list_next_to_flat_folders_is_found(files: dict[str, str], found: str | None, here: Path) -> None:
+    paint("train_images/0.png", "train_images/1.png", "test_images/2.png", "train_records/x.rec")
+    for name, text in files.items():
+        Path("root", name).write_text(text, encoding="utf-8")
+    label = "label" if found == "train.csv" or found is None else "dx"
+    assert label_file(Path("root"), "dx" if "one.csv" in files else label) == (found and Path("root", found))
 
 
 def test_a_list_without_a_header_whose_label_is_not_clear_is_refused(here: Path) -> None:
     paint("0.png", "1.png")
-    with pytest.raises(DataError, match=r"no header line, and not one image and one label in 0.png, cat, 12; add a"):
-        build("0.png,cat,12\n1.png,dog,14\n")
+    with pytest.raises(DataError, match=r"no header line, and not one image and one label in 0.png, cat, red; add a"):
+        build("0.png,cat,red\n1.png,dog,blue\n")
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,16 @@ def test_every_image_is_evaluated_in_the_class_of_its_folder() -> None:
     assert found.examples.name_of(11) == "ärger 🚗/3.png"
 
 
+def test_the_label_column_of_a_list_of_images_may_have_another_name() -> None:
+    paint("listed")
+    write("listed/l.csv", ["id,kind", *(f"{name}/{number}.png,{name}" for name in COLORS for number in range(4))])
+    classifier = Classifier.load(Path("checkpoints/folder/best.pt"), "cpu")
+    found = examples_to_evaluate(classifier, None, "listed/l.csv", "kind").examples
+    assert found.all_targets().tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    with pytest.raises(DataError, match=r"listed/l.csv:1: no column 'sort' \(dataset.label\); columns: id, kind"):
+        examples_to_evaluate(classifier, None, "listed/l.csv", "sort")
+
+
 def test_the_label_column_of_new_data_may_have_another_name() -> None:
     write("kinds.csv", ["a,b,kind", "1,2,low", "9,2,high"])
     classifier = Classifier.load(Path("checkpoints/csv/best.pt"), "cpu")
@@ -73,7 +83,9 @@ def test_the_label_column_of_new_data_may_have_another_name() -> None:
         chosen("csv", "kinds.csv")
     with pytest.raises(InputError, match=r"--label kind: names the label column of --data FILE"):
         examples_to_evaluate(classifier, label="kind")
-    with pytest.raises(InputError, match="new: --label kind: only a table with one label column takes it"):
+    with pytest.raises(
+        InputError, match="new: --label kind: only a table with one label column, or a list of images, takes it"
+    ):
         paint("new")
         examples_to_evaluate(Classifier.load(Path("checkpoints/folder/best.pt"), "cpu"), None, "new", "kind")
 

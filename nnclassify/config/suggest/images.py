@@ -71,20 +71,29 @@ class ImageFacts:
         return int(statistics.median(heights)), int(statistics.median(widths))
 
 
-def suggest_for_folder(root: str, name: str, labels: Path | None = None) -> Suggestion:
+def suggest_for_folder(root: str, name: str, labels: Path | None = None, label: str | None = None) -> Suggestion:
     """Look at a folder of images, and suggest a config.
 
     Args:
         root: The folder.
         name: The name of the runs.
         labels: A table that lists the images with their classes. Default: the only one in a folder without classes.
+        label: Its column of classes. Default: see `Folder.label`.
 
     Raises:
         DataError: It is no folder of classes.
-        InputError: No image in it can be read.
+        InputError: No image in it can be read, or there is a label but no list.
     """
-    labels = labels or label_file(Path(root))
-    layout = find_layout(Path(root), None) if labels is None else labeled_layout(Path(root), labels, skip_missing=False)
+    labels = labels or label_file(Path(root), label)
+    if labels is not None:
+        layout = labeled_layout(Path(root), labels, label, skip_missing=False)
+    elif label is not None:
+        raise InputError(
+            f"{root}: --label {label}: no list of images with such a column; only the file of dataset.labels, or a "
+            "table, has a label column: folder names are the classes"
+        )
+    else:
+        layout = find_layout(Path(root), None)
     _refuse_one_class(Path(root), layout, labels)
     paths = [path for split in layout.splits.values() for path in split.paths]
     facts = image_facts(paths)
@@ -102,7 +111,7 @@ def suggest_for_folder(root: str, name: str, labels: Path | None = None) -> Sugg
         if not recipe.is_slow:
             break
     entries = [
-        Entry("dataset", _dataset_entries(root, labels, layout, facts, size)),
+        Entry("dataset", _dataset_entries(root, labels, label, layout, facts, size)),
         Entry("model", cnn_entries(blocks, height, width)),
         *loss_entries(counts),
         *recipe.entries(),
@@ -222,7 +231,7 @@ def _multiply_adds(blocks: list[dict[str, Any]], channels: int, height: int, wid
 
 
 def _dataset_entries(
-    root: str, labels: Path | None, layout: Layout, facts: ImageFacts, size: int | list[int]
+    root: str, labels: Path | None, label: str | None, layout: Layout, facts: ImageFacts, size: int | list[int]
 ) -> list[Entry]:
     side = min(size) if isinstance(size, list) else size
     median = "x".join(map(str, facts.median_size()[::-1]))
@@ -231,6 +240,7 @@ def _dataset_entries(
         Entry("name", "folder"),
         Entry("root", root),
         *([] if labels is None else [Entry("labels", str(labels), "lists the images and their classes")]),
+        *([] if label is None else [Entry("label", label)]),
         Entry("size", size, "the size of all images" if is_own else f"pixels; the median image is {median}"),
         Entry("mode", "gray" if facts.is_gray else "rgb"),
     ]

@@ -82,7 +82,8 @@ def suggest(
 
     Args:
         path: A folder of images, a table or an .npz file.
-        label: The label column of a table; a list for multi-hot targets. Default: the only candidate.
+        label: The label column of a table, or of a list of images; a list for multi-hot targets. Default: the only
+            candidate.
         stated: What is known of how a table is written, by the options of `FORMAT`, or the `labels` of a folder.
 
     Raises:
@@ -100,12 +101,12 @@ def suggest(
         if label is None and not stated and lists_images(Path(path)):
             return suggest_for_folder(str(Path(path).parent), name, Path(path))
         return suggest_for_table(path, name, label, {key: stated[key] for key in FORMAT if key in stated})
-    if label is not None:
-        raise InputError(f"{path}: --label {label}: only a table has a label column; folder names are the classes")
+    if isinstance(label, list) or (label is not None and not is_folder(Path(path))):
+        raise InputError(f"{path}: --label {label}: only a table or a list of images has a label column")
     if is_folder(Path(path)):
         from nnclassify.config.suggest.images import suggest_for_folder
 
-        return suggest_for_folder(path, name, Path(stated["labels"]) if "labels" in stated else None)
+        return suggest_for_folder(path, name, Path(stated["labels"]) if "labels" in stated else None, label)
     from nnclassify.config.suggest.arrays import suggest_for_arrays
 
     return suggest_for_arrays(path, name)

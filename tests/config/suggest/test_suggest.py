@@ -61,7 +61,7 @@ def test_chosen_values_stand_in_place_of_suggested_ones_or_behind_them() -> None
 
 def test_only_a_table_has_a_label_column(here: Path) -> None:
     Path("photos").mkdir()
-    with pytest.raises(InputError, match="only a table has a label column"):
+    with pytest.raises(InputError, match="a table, has a label column: folder names are"):
         suggest("photos", "kind")
 
 
@@ -91,3 +91,9 @@ def test_epochs_stay_within_bounds_and_the_time_is_kept_where_it_can_be(
     assert MIN_EPOCHS <= recipe.epochs <= MAX_EPOCHS
     assert recipe.seconds <= MAX_SECONDS or recipe.epochs == MIN_EPOCHS
     assert 16 <= recipe.batch_size <= 256
+
+
+def test_a_table_with_an_unusual_ending_is_not_taken_for_a_broken_config_alone(here: Path) -> None:
+    Path("sonar.all-data").write_text("0.1,0.2,R\n0.3,0.4,M\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"found text alone.+ rename a table, such as sonar.all-data.csv"):
+        load_config("sonar.all-data")

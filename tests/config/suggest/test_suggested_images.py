@@ -176,7 +176,7 @@ def test_an_image_that_holds_nan_is_skipped_and_named(here: Path) -> None:
 
 def test_a_list_that_is_not_recognized_is_named(here: Path) -> None:
     paint("pets", {"img": 6})
-    Path("pets/l.tsv").write_text("img/0.png\ta\t0.5\nimg/1.png\tb\t0.25\n", encoding="utf-8")
+    Path("pets/l.tsv").write_text("img/0.png\ta\tx\nimg/1.png\tb\ty\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"pets: only one class \(img\).+ name it: dataset.labels=pets/l.tsv"):
         suggest("pets")
     with pytest.raises(DataError, match=r"pets/l.tsv:1: no header line, and not one image and one label"):
