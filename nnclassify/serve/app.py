@@ -14,6 +14,7 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 
 from nnclassify.errors import NNClassifyError, one_line, printable
 from nnclassify.files.python_source import described
@@ -237,6 +238,8 @@ async def _body(request: Request, limits: Limits) -> bytes:
     except TimeoutError as cause:
         problem = f"body: {size} bytes within {limits.seconds / 2:g} seconds; expected all of it"
         raise Refusal(408, problem) from cause
+    except ClientDisconnect as cause:  # nobody reads the answer, but the counters have it
+        raise Refusal(400, f"body: the client closed the connection after {size} bytes") from cause
     return b"".join(parts)
 
 

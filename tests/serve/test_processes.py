@@ -192,6 +192,26 @@ def test_a_slow_body_is_refused(start: Start) -> None:
     assert server.stop() == (0, "")
 
 
+def test_a_client_that_leaves_in_the_middle_of_a_body_is_counted(start: Start) -> None:
+    """Each wrote a bug report: a file in the cache folder and a line on the terminal."""
+    server = start()
+    for _ in range(3):
+        with half_sent(server.port):
+            pass
+    with httpx2.Client(base_url=server.url) as client:
+        for _ in range(100):
+            counted = re.findall(
+                r'^nnclassify_requests_total{route="/predict",status="400"} (\d+)$',
+                client.get("/metrics").text,
+                re.MULTILINE,
+            )
+            if counted == ["3"]:
+                break
+            time.sleep(0.1)
+    assert counted == ["3"]
+    assert server.stop() == (0, "")
+
+
 def test_a_port_that_is_taken_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
