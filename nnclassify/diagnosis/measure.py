@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nnclassify.losses import LossFunction
-from nnclassify.models.layers import evaluating
+from nnclassify.models.layers import check_trainable, evaluating, tensors_in
 
 SATURATED = 0.01
 """A sigmoid this close to 0 or 1 (a tanh this close to -1 or 1) passes back at most about 1% (2%) of the gradient."""
@@ -57,12 +57,14 @@ def readable_layer(name: str) -> str:
 
 @contextmanager
 def module_outputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Return a context that stores the output of every leaf module in the dictionary, under the module's name."""
+    """Return a context that stores the output of every leaf module in the dictionary, under the module's name; of
+    several tensors, such as those of an LSTM, the first."""
     seen: dict[str, Tensor] = {}
 
-    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            seen[name] = output.detach()
+    def keep(name: str) -> Callable[[nn.Module, object, object], None]:
+        def hook(module: nn.Module, inputs: object, output: object) -> None:
+            if (first := next(tensors_in(output), None)) is not None:
+                seen[name] = first.detach()
 
         return hook
 
@@ -82,12 +84,12 @@ def layer_states(model: nn.Module, outputs: dict[str, Tensor]) -> list[LayerStat
     return [
         _layer_state(name, named[name], values)
         for name, values in outputs.items()
-        if isinstance(named[name], kinds) and name != "output_activation"
+        if isinstance(named[name], kinds) and name != "output_activation" and values.ndim > 1
     ]
 
 
 def _layer_state(name: str, module: nn.Module, values: Tensor) -> LayerState:
-    """`values` is `(N, units)` or `(N, channels, H, W)`."""
+    """`values` is `(N, units)`, `(N, channels, H, W)` or the like."""
     values = values.float()
     flat = values.reshape(len(values), -1)
     by_unit = values.transpose(0, 1).reshape(values.shape[1], -1)
@@ -176,6 +178,7 @@ def snapshot(model: nn.Module, loss_fn: LossFunction, inputs: Tensor, targets: T
     try:
         with module_outputs(model) as seen:
             outputs = model(inputs)
+            check_trainable(outputs)
             loss = loss_fn(outputs, targets).mean()
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
     finally:

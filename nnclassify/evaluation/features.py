@@ -47,8 +47,11 @@ def features_of(recorded: dict[str, list[Tensor]], num_examples: int, tta: Tta) 
     }
 
 
-def _record(recorded: list[Tensor], module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    values = inputs[0].detach().float()
+def _record(recorded: list[Tensor], module: nn.Module, inputs: tuple[object, ...]) -> None:
+    given = inputs[0] if inputs else None  # a user's own network may pass it by name, or something else
+    if not isinstance(given, Tensor) or given.ndim < 2:
+        return
+    values = given.detach().float()
     if values.ndim == 4:  # images (B, C, H, W)
         side = max(1, math.isqrt(MAX_FEATURES // values.shape[1]))
         values = functional.adaptive_avg_pool2d(values, (min(side, values.shape[2]), min(side, values.shape[3])))

@@ -307,3 +307,31 @@ def check_forward(model: nn.Module, inputs: Tensor, num_outputs: int) -> None:
     if found != expected:
         what = f"type {type(outputs).__name__}" if found is None else f"shape {found}"
         raise ModelError(f"model: outputs of {what}; expected a tensor of shape {expected}", ("model",))
+    if not outputs.is_floating_point():
+        raise ModelError(f"model: outputs of {outputs.dtype}; expected floating-point numbers", ("model",))
+
+
+def check_trainable(outputs: object) -> None:
+    """Check what a network returns in training mode, where a user's own network may differ from `check_forward`.
+
+    Raises:
+        ModelError: It is no tensor, or no gradient reaches the parameters from it.
+    """
+    if not isinstance(outputs, Tensor):
+        found = f"model: outputs of type {type(outputs).__name__} in training mode"
+        raise ModelError(f"{found}; expected a tensor, as in evaluation mode", ("model",))
+    if not outputs.requires_grad:
+        raise ModelError(
+            "model: no gradient passes from the outputs to the parameters; remove detach(), no_grad() and conversions "
+            "to NumPy or to integers from the forward pass",
+            ("model",),
+        )
+
+
+def tensors_in(output: object) -> Iterator[Tensor]:
+    """Yield the tensors in the output of a layer, which may be a tuple, such as that of an LSTM, a list or a dict."""
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, dict | list | tuple):
+        for part in output.values() if isinstance(output, dict) else output:
+            yield from tensors_in(part)

@@ -42,17 +42,24 @@ class PythonModel(UserCode, Model):
 
         Raises:
             TrustError: User code may not run here.
-            ModelError: It cannot be built, is not a torch.nn.Module, or has no parameters to learn.
+            ModelError: It cannot be built, is not a torch.nn.Module, has no parameters to learn, or a state that is no
+            tensor.
         """
+        import torch
         from torch import nn
 
         network = self.call({"input_shape": input_shape, "num_outputs": num_outputs, "num_classes": num_outputs})
-        if not isinstance(network, nn.Module):
-            found = f"{self.class_} of {self.file} returned a {type(network).__name__}"
-            raise ModelError(f"model: {found}; expected a torch.nn.Module", ("model",))
+        who = f"model: {self.class_} of {self.file}"
+        if not isinstance(network, nn.Module) or isinstance(network, torch.jit.ScriptModule):
+            found = f"{who} returned a {type(network).__name__}"
+            raise ModelError(f"{found}; expected a torch.nn.Module that is not scripted", ("model",))
         self._materialize(network, input_shape)
         if not any(parameter.requires_grad for parameter in network.parameters()):
-            raise ModelError(f"model: {self.class_} of {self.file} has no parameters to learn", ("model",))
+            raise ModelError(f"{who} has no parameters to learn", ("model",))
+        for name, value in network.state_dict().items():
+            if not isinstance(value, torch.Tensor):
+                found = f"{who} has a state {name!r} of type {type(value).__name__}"
+                raise ModelError(f"{found}, which checkpoints cannot hold; keep it in buffers", ("model",))
         return network
 
     def _materialize(self, network: nn.Module, input_shape: tuple[int, ...]) -> None:

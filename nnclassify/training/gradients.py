@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nnclassify.device import Placement
 from nnclassify.losses import LossFunction
+from nnclassify.models.layers import check_trainable
 
 Gradients = tuple[Tensor, Tensor, list[Tensor]]
 """Outputs `(B, num_outputs)` and losses `(B,)` of a batch, detached, and one gradient per parameter."""
@@ -38,12 +39,18 @@ def loss_and_gradients(
     """
     with placement.autocast():
         outputs = forward(inputs)
+    check_trainable(outputs)
     outputs = outputs.to(placement.dtype)
     losses = loss_fn(outputs, targets)
     loss = (objective or loss_fn.mean)(losses, targets)
     # Not loss.backward(): a compiled or captured step has no parameters whose `grad` could be set.
-    gradients = torch.autograd.grad(loss, parameters)
-    return outputs.detach(), losses.detach(), list(gradients)
+    found = torch.autograd.grad(loss, parameters, allow_unused=True)
+    # A user's own network may have parameters that its forward pass does not use, always or in this step.
+    gradients = [
+        torch.zeros_like(parameter) if gradient is None else gradient
+        for parameter, gradient in zip(parameters, found, strict=True)
+    ]
+    return outputs.detach(), losses.detach(), gradients
 
 
 def clipped(gradients: list[Tensor], limit: float | None) -> list[Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nnclassify.config.run_config import LoadedConfig, located
+from nnclassify.models.layers import tensors_in
 from nnclassify.training.build import build_components, build_trainer
 from nnclassify.training.plan import PlanFigures
 from nnclassify.training.trainer import Trainer
@@ -144,7 +145,7 @@ class _Forward:
 
     def _leave(self, name: str, module: nn.Module, output: Any) -> None:
         flops = self._counter.get_total_flops() - self._started.pop()
-        first = output if isinstance(output, Tensor) else next(part for part in output if isinstance(part, Tensor))
+        first = next(tensors_in(output), torch.empty(0))
         new = set(module.parameters()) - self._seen
         self._seen |= new
         self._outputs.append(first)

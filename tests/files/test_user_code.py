@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from nnclassify.run import train
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 from nnclassify.runs.resumable import resumable
 from nnclassify.training.build import build_components
+from nnclassify.training.summary import summarize
 
 NET = {"name": "python", "file": "net.py", "class": "Net"}
 CONFIG = """
@@ -137,6 +139,12 @@ def test_a_run_whose_file_is_gone_resumes_from_its_checkpoint(net: Path, trusted
         (USER_CODE.replace("num_classes)", "7)"), {}, r"model: outputs of shape \(2, 7\); expected a tensor "),
         (USER_CODE.replace(".relu())", ".relu()),"), {}, r"^model: outputs of type tuple; expected a tensor of shape"),
         (USER_CODE.replace("self.norm(", "self.nrm("), {}, r"^model: forward pass .*: net.py:14: AttributeError: "),
+        (USER_CODE.replace(".relu())", ".relu()).long()"), {}, r"^model: outputs of torch.int64; expected floating-"),
+        ("import torch, warnings\ndef Net(num_outputs):\n    warnings.simplefilter('ignore')\n"
+         "    return torch.jit.script(torch.nn.Linear(2, num_outputs))", {},
+         r"^model: Net of net.py returned a RecursiveScriptModule; expected a torch.nn.Module that is not scripted"),
+        (USER_CODE.replace("    def f", "    def get_extra_state(self):\n        return {}\n\n    def f"), {},
+         r"^model: Net of net.py has a state '_extra_state' of type dict, which checkpoints cannot hold"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_network_is_one_line(
@@ -147,6 +155,65 @@ def test_what_is_wrong_with_a_network_is_one_line(
     with pytest.raises(NNClassifyError, match=message) as caught:
         trainer_of(model={**NET, **model})
     assert len(caught.value.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ("(outputs, outputs) if self.training else outputs", "outputs of type tuple in training mode; expected a ten"),
+        ("outputs.detach()", r"no gradient passes from the outputs to the parameters; remove detach\(\)"),
+    ],
+)
+@pytest.mark.parametrize("use", [nnclassify.train, nnclassify.check])
+def test_what_only_training_shows_is_one_line_too(
+    returned: str, message: str, use: Callable[..., object], net: Path, trusted: None
+) -> None:
+    net.write_text(_with_forward(f"outputs = self.hidden(inputs) @ inputs.new_ones(8, 3)\n        return {returned}"))
+    with pytest.raises(ModelError, match=f"model: {message}"):
+        use("run.yaml", overrides={"loss": "cross_entropy", "model.options": {"width": 8}})
+
+
+def _with_forward(body: str, layers: str = "") -> str:
+    """A network of two features and three classes with another forward pass."""
+    return (
+        "from torch import nn\nclass Net(nn.Module):\n    def __init__(self, width):\n        super().__init__()\n"
+        f"        self.hidden, self.last = nn.Linear(2, width), nn.Linear(width, 3)\n        {layers or 'pass'}\n"
+        f"    def forward(self, inputs):\n        {body}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "layers"),
+    [
+        ("return self.last(self.rnn(inputs[..., None])[0][:, -1])", "self.rnn = nn.LSTM(1, 6, batch_first=True)"),
+        ("return self.last(input=self.hidden(inputs))", ""),
+        ("return self.last(self.hidden(inputs) * self.act(self.last.bias)[0])", "self.act = nn.ReLU()"),
+        ("return self.last(self.both(inputs)['more'])", "self.both = Both()"),
+    ],
+)
+def test_layers_may_return_and_take_what_they_like(body: str, layers: str, net: Path, trusted: None) -> None:
+    """Such as the tuple of an LSTM, at which training ended with a bug report."""
+    both = "from torch import nn\nclass Both(nn.Linear):\n    def __init__(self):\n        super().__init__(2, 6)\n"
+    both += "    def forward(self, inputs):\n        return {'first': None, 'more': super().forward(inputs)}\n"
+    net.write_text(both + _with_forward(body, layers))
+    result = nnclassify.train("run.yaml", overrides={"loss": "cross_entropy"}, trust=True)
+    assert nnclassify.evaluate("run").accuracy == result.test.accuracy  # type: ignore[union-attr]
+    assert nnclassify.predict("run", [0.1, 0.2])[0].label in ("0", "1", "2")
+    summarize(load_config("run.yaml", ["loss=cross_entropy"]))
+    nnclassify.check("run.yaml", 0.05, {"loss": "cross_entropy"})
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
+def test_a_parameter_that_the_forward_pass_does_not_use_stays_as_it_is(
+    optimizer: str, net: Path, trusted: None
+) -> None:
+    """As with an optimizer of torch, which skips a parameter whose `grad` is None."""
+    net.write_text(_with_forward("return self.last(self.hidden(inputs))", "self.unused = nn.Linear(2, 2)"))
+    options = {"loss": "cross_entropy", "optimizer": {"name": optimizer, "weight_decay": 0}}
+    net_after = nnclassify.train("run.yaml", overrides=options).classifier.model
+    components, _ = trainer_of(model={**NET, "options": {"width": 6}})
+    for name, weight in components.model.named_parameters():
+        assert torch.equal(weight, net_after.get_parameter(name)) == name.startswith("unused")
 
 
 @pytest.mark.parametrize(
