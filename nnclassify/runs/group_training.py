@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from nnclassify.config.run_config import LoadedConfig
-from nnclassify.errors import Interrupted, TrainingError, shell_command
+from nnclassify.errors import Interrupted, NNClassifyError, TrainingError, shell_command
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.group_summary import Summary, summarized
 from nnclassify.runs.groups import Group
@@ -49,6 +49,9 @@ def train_runs(group: Group, overrides: Sequence[str], train_run: TrainRun, note
             except Interrupted as stopped:
                 text = f"interrupted; continue with: {shell_command('train', '--resume', group.path.name)}"
                 raise Interrupted(f"{folder.name}: {text}", stopped.exit_code - 128) from None
+            except NNClassifyError:  # bad input: as with one run, nothing is left behind
+                group.remove_if_unbegun()
+                raise
         return summarized(group, failed)
 
 

@@ -7,6 +7,7 @@ missing.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -90,6 +91,17 @@ class Group:
         except OSError as cause:
             raise not_created(self.folder(run).path, cause) from cause
         return self.folder(run)
+
+    def remove_if_unbegun(self) -> None:
+        """Remove the folder of a group of which no run has begun, if nothing else is in it."""
+        folders = [self.folder(run).path for run in self.runs]
+        with contextlib.suppress(OSError):
+            for folder in filter(Path.is_dir, folders):
+                folder.rmdir()
+            if {path.name for path in self.path.iterdir()} <= {GROUP, RunFolder(self.path).lock.name}:
+                for path in (self.path / GROUP, RunFolder(self.path).lock):
+                    path.unlink(missing_ok=True)
+                self.path.rmdir()
 
     def write(self) -> None:
         """Write `group.json`.

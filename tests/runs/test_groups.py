@@ -23,7 +23,7 @@ from nnclassify import run
 from nnclassify.cli.group import summary_text, train_group
 from nnclassify.cli.main import app
 from nnclassify.config.run_config import LoadedConfig, load_config
-from nnclassify.errors import CheckpointError, InputError, TrainingError
+from nnclassify.errors import CheckpointError, DataError, InputError, TrainingError
 from nnclassify.evaluation.percent import percent
 from nnclassify.inference.compare import compare, grouped
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
@@ -236,6 +236,25 @@ def test_a_run_that_fails_does_not_stop_the_others(here: Path, capsys: pytest.Ca
     assert [*summary["runs"]] == ["seed-0", "seed-2"] and summary["failed"] == {"seed-1": "the loss is not finite"}
     output = capsys.readouterr()
     assert "seed-2" in output.out and "error: test/seed-1: the loss is not finite" in output.err
+
+
+def test_bad_input_leaves_no_folder_of_a_group(folder: Path) -> None:
+    """The next start, with the mistake corrected, was called `small-2`."""
+    wrong = "dataset={name: csv, path: no.csv, label: y}"
+    with pytest.raises(DataError, match=r"no.csv: no such file"):
+        nnclassify("train", "small.yaml", wrong, "--seeds", "2")
+    with pytest.raises(DataError, match=r"no.csv: no such file"):
+        run.train_group_isolated("small.yaml", folder / "checkpoints", [wrong], 2, None)
+    assert not list(folder.glob("checkpoints/*"))
+
+
+def test_a_group_keeps_what_is_not_its_own(here: Path) -> None:
+    group = new_group(load_config("xor_2"), {"seed-0": ["seed=0"], "seed-1": ["seed=1"]})
+    for name in group.runs:
+        group.create_folder(name)
+    (group.folder("seed-1").path / "notes.txt").touch()
+    group.remove_if_unbegun()
+    assert sorted(path.name for path in group.path.iterdir()) == ["group.json", "seed-1"]
 
 
 def test_a_summary_without_a_finished_run(here: Path) -> None:
