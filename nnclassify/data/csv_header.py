@@ -77,7 +77,10 @@ def header_and_rows(table: TextRows, labels: Sequence[str]) -> tuple[list[str], 
             f"{table.where(line)}: a header line; remove dataset.columns, which is for files without a header"
         )
     if len(cells) != len(names):
-        raise DataError(f"{table.where(line)}: {len(cells)} values; expected {len(names)}, as in dataset.columns")
+        raise DataError(
+            f"{table.where(line)}: {len(cells)} values; expected {len(names)}, as in dataset.columns: remove the "
+            "line if it is a title or a comment"
+        )
     return names, itertools.chain([first], rows)
 
 

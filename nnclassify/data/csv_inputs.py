@@ -33,7 +33,7 @@ def inputs_of(
     num_columns: int,
     encoder: TableEncoder | None = None,
     note: Note = lambda text: None,
-    expected: Collection[str] = (),
+    expected: Sequence[str] = (),
 ) -> Iterator[tuple[int, list[float] | DataError]]:
     """Of every row its line, and its features in their order or why there are none.
 
@@ -44,7 +44,7 @@ def inputs_of(
         encoder: Makes features of a row's texts; None: every column is a number, and a feature.
         note: Receives, one line each, which categories have no indicator of their own, which columns are ignored, and
             how many rows are empty.
-        expected: Columns besides those of the network that are ignored without a note, such as the label.
+        expected: Columns besides those of the network that are ignored without a note, the label first.
 
     Raises:
         DataError: The file has no row, or its header lacks a feature.
@@ -54,7 +54,7 @@ def inputs_of(
     if first is None:
         raise DataError(f"{table.where()}: empty; expected rows of {num_columns} values")
     line, cells = first[0], [cell.strip() for cell in first[1]]
-    layout = _layout(table, line, cells, list(names or []), num_columns, encoder)
+    layout = _layout(table, line, cells, list(names or []), num_columns, encoder, expected)
     if layout.header is not None:
         for text in notes_on_ignored(table.where(), cells, {*(names or cells), *expected}):
             note(text)
@@ -130,7 +130,13 @@ def listed(names: Sequence[str] | None) -> str:
 
 
 def _layout(
-    table: TextRows, line: int, cells: list[str], names: list[str], num_columns: int, encoder: TableEncoder | None
+    table: TextRows,
+    line: int,
+    cells: list[str],
+    names: list[str],
+    num_columns: int,
+    encoder: TableEncoder | None,
+    others: Sequence[str],
 ) -> _Layout:
     where = table.where(line)
     place_of = {name: column for column, name in reversed(list(enumerate(cells)))}
@@ -139,18 +145,27 @@ def _layout(
             raise DataError(f"{where}: column {twice[0]!r} appears twice; expected it once")
         return _Layout(len(cells), [place_of[name] for name in names], cells)
     decimal = table.format.decimal
-    if table.has_names or (_is_header(cells, names, decimal) and not _is_row(cells, encoder, decimal)):
+    places = _places_in(table.format.columns or (), others[:1], names, len(cells)) or range(len(cells))
+    row = [cells[place] for place in places]
+    if table.has_names or (_is_header(cells, names, decimal) and not _is_row(row, encoder, decimal)):
         if not names and len(cells) == num_columns:
             return _Layout(len(cells), range(num_columns), cells)
-        absent, others = [name for name in names if name not in place_of], [cell for cell in cells if cell not in names]
+        absent, unknown = [name for name in names if name not in place_of], {*cells} - {*names}
         missing = some([*map(repr, absent)], MAX_NAMES)
-        found = f"no column {missing}{suggestion(absent[0], others)}" if absent else ""
+        found = f"no column {missing}{suggestion(absent[0], sorted(unknown))}" if absent else ""
         expected = f"this network takes {num_columns}{listed(names)}; found {some_names(cells, MAX_NAMES)}"
         raise DataError(f"{where}: {found or f'{len(cells)} columns'}; {expected}")
-    known = list(table.format.columns or ())
-    if len(cells) == len(known) and all(name in known for name in names):
-        return _Layout(len(known), [known.index(name) for name in names])
-    return _Layout(num_columns, range(num_columns))
+    is_known = len(places) == num_columns
+    return _Layout(len(cells), places) if is_known else _Layout(num_columns, range(num_columns))
+
+
+def _places_in(known: Sequence[str], label: Sequence[str], names: Sequence[str], width: int) -> list[int] | None:
+    """Return the place of each feature in the rows of a file without a header, which has all columns of the training
+    file, or all but the label; None if it has others."""
+    for order in (known, [name for name in known if name not in label]):
+        if len(order) == width and {*names} <= {*order}:
+            return [order.index(name) for name in names]
+    return None
 
 
 def _is_header(cells: Sequence[str], names: Sequence[str], decimal: str) -> bool:

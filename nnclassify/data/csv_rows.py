@@ -71,6 +71,10 @@ _OTHER_TEXTS = (
     (rb"\{\s*[\"}]|\[\s*[\[{\"]", "JSON; convert it to CSV, as pandas.read_json(...).to_csv(...) does"),
     (rb"(?i)<(\?xml|!doctype|html|table)\b", "HTML or XML; save the table as CSV"),
     (rb"(?i)(%[^\n]*\n|\s)*@relation\b", "ARFF; convert it to CSV, as scipy.io.arff reads it"),
+    (
+        rb"[+-]?[\d.]+( +\d+:[-+\d.eE]+){3,} *[\r\n]",
+        "LIBSVM's sparse format; convert it to .npz: x, y = sklearn.datasets.load_svmlight_file(...), with x.toarray()",
+    ),
     (rb"(?i)(--[^\n]*\n|\s)*(create|drop|insert)\s+(table|into)\b", "SQL; export the table as CSV"),
 )
 """What text files of other kinds begin with."""
@@ -167,9 +171,10 @@ class CsvFile:
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yield every row with the line that it begins in. Empty lines are left out; in a file of one column, an empty
-        line between two others is an empty value. Where spaces are the delimiter, several count as one. The column of
-        row names that R's `write.table` leaves out of the header is a column without a name, and so is the empty one
-        after a delimiter at the end of each line but the header; one at the end of the header alone is nothing.
+        line between two others is an empty value. Where spaces are the delimiter, so are tabs, and several count as
+        one. The column of row names that R's `write.table` leaves out of the header is a column without a name, and so
+        is the empty one after a delimiter at the end of each line but the header; one at the end of the header alone is
+        nothing.
 
         Raises:
             DataError: A quote that is never closed, or that is followed by more than a delimiter.
@@ -193,7 +198,8 @@ class CsvFile:
         # \r\n; other characters that Unicode calls line ends stand in fields.
         stream = io.TextIOWrapper(io.BytesIO(self._content), "utf-8-sig", newline="")
         delimiter = self.format.delimiter
-        reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=delimiter != " ", strict=True)
+        lines = (line.replace("\t", " ") for line in stream) if delimiter == " " else stream
+        reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != " ", strict=True)
         begins, width, empty = 1, 0, list[int]()
         try:
             for row in reader:

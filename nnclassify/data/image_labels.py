@@ -31,7 +31,7 @@ COLUMNS = {
         *("img", "imgpath", "imgname", "imgid", "photo", "picture", "id", "idcode"),
     ),
     "label": ("label", "labels", "class", "classname", "classid", "target", "category", "species", "diagnosis", "y"),
-    "split": ("split", "set", "subset", "partition"),
+    "split": ("split", "set", "subset", "partition", "usage"),
 }
 """Names of the columns in letters alone, in any case; the first that is there is used."""
 TRAIN_FILES = ("labels", "train_labels", "training_labels", "trainlabels")

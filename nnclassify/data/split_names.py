@@ -22,7 +22,7 @@ Dutch."""
 _NOUNS = (
     *("set", "data", "dataset", "image", "images", "split", "daten", "datensatz", "satz", "menge", "bilder"),
     *("donnees", "jeu", "ensemble", "datos", "conjunto", "imagenes", "dati", "insieme", "immagini", "dados", "imagens"),
-    *("gegevens", "afbeeldingen"),
+    *("gegevens", "afbeeldingen", "public", "private"),
 )
 """Words that may be part of such a name: `training_set`, `Trainingsdaten`, `datos de entrenamiento`."""
 _PARTICLES = ("of", "de", "del", "d", "di", "da", "do", "van")

@@ -84,3 +84,21 @@ def test_an_empty_line_in_one_column_is_a_missing_value(here: Path) -> None:
     (here / "one.csv").write_text("a\n1\n\n3\n\n")
     found = dict(inputs_of(CsvFile(Path("one.csv"), CsvFormat()), ["a"], 1))
     assert list(found) == [2, 3, 4] and "missing value" in str(found[3])
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("id7,1,2,yes\n", {1: [1, 2]}),  # all columns of the training file
+        ("id7,1,2\n", {1: [1, 2]}),  # without the label
+        ("1,2\n", {1: [1, 2]}),  # the features alone
+        ("id7,1,2,yes,more\n", {1: "r.csv:1: 5 values; expected 2, the network's (x2, x3)"}),
+    ],
+)
+def test_rows_of_a_file_without_a_header_may_have_columns_that_are_not_used(
+    text: str, rows: dict[int, object], here: Path
+) -> None:
+    Path("r.csv").write_text(text, encoding="utf-8")
+    table = CsvFile(Path("r.csv"), CsvFormat(columns=("x1", "x2", "x3", "label")))
+    found = inputs_of(table, ["x2", "x3"], 2, expected=["label", "x1"])
+    assert {line: str(row) if isinstance(row, DataError) else row for line, row in found} == rows

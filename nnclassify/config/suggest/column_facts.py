@@ -34,6 +34,8 @@ DECORATED = re.compile(
     r"|[+-]?[\d.,]*\d ?[%$€£¥]"
 )
 """Numbers that are written for people: `1,234.5`, `$12`, `40%`."""
+_NUMBERS = re.compile(r"\[?\s*[-+\d.eE]+([\s,;]+[-+\d.eE]+){7,}\s*\]?")
+"""A list of at least eight numbers."""
 PLAIN = "write all in the same format to use the column"
 MAX_CODES, CODE_ROWS = 50, 100
 """A column of this many whole numbers at most, with this many rows each, is taken for codes of categories."""
@@ -131,7 +133,7 @@ def _decide_kind(facts: ColumnFacts, decimal: str, *, is_certain: bool) -> None:
     is_unique = len(texts) == facts.num_rows > 1
     is_mostly_numeric = num_numbers >= MOSTLY * facts.num_rows
     is_whole = all(value is not None and value.is_integer() for value in values.values())
-    if reason := _why_empty(facts):
+    if reason := _why_empty(facts) or _why_lists(texts):
         facts.why_ignored = reason
     elif role := _role(facts, is_index=is_whole and is_unique and not facts.num_missing):
         facts.why_ignored = role
@@ -158,6 +160,19 @@ def _why_empty(facts: ColumnFacts) -> str:
     if facts.num_rows < min(MIN_VALUES, facts.num_missing) or not facts.num_rows:
         return f"a value in {counted(facts.num_rows, 'row')} only" if facts.num_rows else "no values"
     return f"{CONSTANT} {next(iter(facts.counts))!r}" if len(facts.counts) == 1 and not facts.num_missing else ""
+
+
+def _why_lists(texts: Sequence[str]) -> str:
+    """Return why a column of lists of numbers, such as the pixels of images, is not used; empty if it is none."""
+    if not all(map(_NUMBERS.fullmatch, texts)):
+        return ""
+    count = len(re.findall(r"[^\s,;\[\]]+", texts[0]))
+    return f"lists of {count} numbers; write each number into a column of its own, or the lists as x into an .npz"
+
+
+def is_split(facts: ColumnFacts) -> bool:
+    """Return whether a column says which split each row is for."""
+    return _role(facts, is_index=False) == SPLIT
 
 
 def _decide_number(facts: ColumnFacts, decimal: str) -> None:

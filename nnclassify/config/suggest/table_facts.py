@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nnclassify.config.suggest.column_facts import GROUP, IDENTIFIER, SPLIT, ColumnFacts, decide
+from nnclassify.config.suggest.column_facts import GROUP, IDENTIFIER, SPLIT, ColumnFacts, decide, is_split
 from nnclassify.config.suggest.table_format import LABEL_NAMES, is_missing, opened
+from nnclassify.data.column_kinds import YEARS
 from nnclassify.data.columns import give_away
 from nnclassify.data.csv_header import HEADER_AGAIN, is_header_again
 from nnclassify.data.csv_rows import TextRows, as_number
@@ -22,6 +23,8 @@ from nnclassify.errors import DataError, InputError, counted, some
 
 MANY_ROWS = 20
 """In fewer rows, a column with a value for each class is a coincidence."""
+MANY_VALUES = 10
+"""Of more numbers, a label is not guessed next to columns of words."""
 MOST_HEADERS = 2
 """Lines of texts below the header that are looked for: one of units, or two as in exports of questionnaires."""
 LOOKED_AT = 100_000
@@ -277,6 +280,7 @@ def _guessed_label(path: str, columns: Sequence[ColumnFacts], num_rows: int, dec
     Raises:
         InputError: There are several, or none.
     """
+    columns = [facts for facts in columns if not is_split(facts)] or columns
     names = [facts.name for facts in columns]
     named = [
         facts.name
@@ -292,12 +296,13 @@ def _guessed_label(path: str, columns: Sequence[ColumnFacts], num_rows: int, dec
     if len(named) > 1:
         raise InputError(f"{path}: columns {some(named)} may all be the label; choose one with --label")
     last = columns[-1]
-    if (why := _why_no_label(last, num_rows, decimal)) is None:
+    possible = [facts for facts in columns if _why_no_label(facts, num_rows, decimal) is None]
+    why = _why_no_label(last, num_rows, decimal) or _why_measured(last, possible, decimal)
+    if why is None:
         return last.name
     is_named = last.name.lower() in LABEL_NAMES
     found = "the last column" if is_named else f"no column is called {', '.join(LABEL_NAMES)}, and the last one"
     no_header = "" if has_names else "the first line is no header; "
-    possible = [facts for facts in columns if _why_no_label(facts, num_rows, decimal) is None]
     shown = [f"{facts.shown} ({len(facts.class_counts())} values)" for facts in possible]
     listed = f"columns that may hold classes: {some(shown, 20)}" if shown else f"columns: {some(names, 20)}"
     raise InputError(
@@ -316,6 +321,19 @@ def _why_no_label(facts: ColumnFacts, num_rows: int, decimal: str) -> str | None
         spelled = next((f": {text!r}" for text in facts.missing if text), "")
         return f"{facts.num_missing} of {num_rows} values missing, first in line {facts.first_missing}{spelled}"
     return None if len(classes) > 1 else "it has one value only"
+
+
+def _why_measured(facts: ColumnFacts, possible: Sequence[ColumnFacts], decimal: str) -> str | None:
+    """Return why the numbers of a column are rather measured than classes, where another column may hold classes in
+    words: they are many, or years; None if they are not."""
+    numbers = [as_number(text, decimal) for text in facts.counts]
+    values = [value for value in numbers if value is not None]
+    has_words = any(as_number(text, decimal) is None for other in possible for text in other.counts)
+    if len(values) < len(numbers) or not has_words:
+        return None
+    if len(values) > MANY_VALUES:
+        return f"{len(values)} different numbers, next to columns of words"
+    return "years, next to columns of words" if all(value in YEARS for value in values) else None
 
 
 def _is_certain(table: TextRows, columns: Sequence[ColumnFacts]) -> bool:

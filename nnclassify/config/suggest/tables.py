@@ -9,7 +9,15 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from nnclassify.config.suggest.column_facts import FEW_CATEGORIES, GROUP, INDEX, SPLIT, are_padded, splits_of
+from nnclassify.config.suggest.column_facts import (
+    FEW_CATEGORIES,
+    GROUP,
+    INDEX,
+    SPLIT,
+    ColumnFacts,
+    are_padded,
+    splits_of,
+)
 from nnclassify.config.suggest.document import Entry, Suggestion, values_of
 from nnclassify.config.suggest.images import TEST, VALIDATION, validation_entry
 from nnclassify.config.suggest.linearity import is_linear
@@ -36,6 +44,8 @@ SMALL = 500
 CLASS_ROWS, HELD_OUT_ROWS = 20, 10
 """Training rows per class from which on much is dropped out, and from which on some are held out for validation."""
 
+FEW_NAMES = 10
+"""Columns not used for the same reason that have a line each; of more, the first are listed."""
 MOST_ALIKE = 5
 """Groups of categories whose names look alike that are shown per column."""
 _OF_EXAMPLES = re.compile(
@@ -118,7 +128,7 @@ def _dataset_entries(facts: TableFacts, stated: Mapping[str, Any]) -> list[Entry
     ignored = [column for column in facts.columns if column.column is None and column.name not in taken]
     ignored = [column for column in ignored if column.why_ignored != INDEX]  # the reader leaves it out itself
     if ignored:
-        reasons = "; ".join(f"{column.name}: {column.why_ignored}" for column in ignored)
+        reasons = "; ".join(f"{some(names, FEW_NAMES)}: {why}" for why, names in _by_reason(ignored).items())
         entries.append(Entry("ignore", [column.name for column in ignored], reasons))
     categories: dict[str, Any] = {}
     for column in facts.used:
@@ -177,7 +187,20 @@ def _found(facts: TableFacts) -> list[str]:
         lines.append(f"{facts.path}: missing values: {some(missing, 20)}")
     # The reader itself says that an index is not used.
     unused = [column for column in facts.columns if column.column is None and column.why_ignored != INDEX]
-    return lines + [f"{facts.path}: column {column.name!r} is not a feature: {column.why_ignored}" for column in unused]
+    for why, names in _by_reason(unused).items():
+        if len(names) > FEW_NAMES:
+            lines.append(f"{facts.path}: columns {some([*map(repr, names)], FEW_NAMES)} are not features: {why}")
+        else:
+            lines += [f"{facts.path}: column {name!r} is not a feature: {why}" for name in names]
+    return lines
+
+
+def _by_reason(columns: Sequence[ColumnFacts]) -> dict[str, list[str]]:
+    """Return the names of columns that are not used, by the reason."""
+    found: dict[str, list[str]] = {}
+    for column in columns:
+        found.setdefault(column.why_ignored, []).append(column.name)
+    return found
 
 
 def _doubts(facts: TableFacts) -> list[str]:

@@ -578,3 +578,63 @@ def test_durations_of_days_in_parquet_are_hours(here: Path) -> None:
     assert "t.parquet: numbers (times, in hours): d" in suggest("t.parquet").found
     splits = dataset_of("t.parquet").build(0)
     assert {*splits.train.inputs[:, 0].tolist()} <= {7.5 * n for n in range(40)}
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        (range(12), "12 different numbers, next to columns of words"),
+        (range(2007, 2010), "years, next to columns of words"),
+        (range(10), None),
+    ],
+)
+def test_measured_numbers_next_to_words_are_not_guessed_to_be_the_label(
+    values: range, why: str | None, here: Path
+) -> None:
+    path = write("left,months", [f"{'yes' if row % 3 else 'no'},{values[row % len(values)]}" for row in range(60)])
+    if why is None:
+        assert dataset_of(path).label == "months"
+        return
+    with pytest.raises(InputError, match=rf"'months', does not look like classes \({why}\).+: left \(2 values\)"):
+        suggest(path)
+    assert dataset_of(path, "dataset.label=months").label == "months"
+
+
+@pytest.mark.parametrize("name", ["split", "Usage"])
+def test_a_last_column_of_splits_is_not_the_label(name: str, here: Path) -> None:
+    uses = ("Training", "Training", "Training", "PublicTest", "PrivateTest")
+    path = write(f"a,kind,{name}", [f"{row * 7 % 11}.5,{'xyz'[row % 3]},{uses[row % 5]}" for row in range(60)])
+    dataset = dataset_of(path)
+    assert (dataset.label, dataset.split) == ("kind", name)
+    assert len(dataset.build(0).test or ()) == 24  # two of five
+
+
+def test_lists_of_numbers_in_a_column_are_named(here: Path) -> None:
+    rows = [f"{row % 3},{row},{' '.join(str(row + place) for place in range(9))}" for row in range(30)]
+    assert any(
+        "'pixels' is not a feature: lists of 9 numbers" in line for line in suggest(write("y,a,pixels", rows)).found
+    )
+
+
+def test_columns_that_are_not_used_for_one_reason_share_a_line(here: Path) -> None:
+    header = ",".join(f"c{place}" for place in range(12))
+    found = suggest(write(f"a,{header},y", [f"{row * 7 % 31}.5,{'0,' * 12}{row % 2}" for row in range(40)]))
+    assert any(
+        "columns 'c0', 'c1'," in line and "'c9' and 2 more are not features: always '0'" in line for line in found.found
+    )
+    assert sum("always '0'" in line for line in found.found) == 1 and "c9 and 2 more: always '0'" in found.yaml()
+
+
+def test_sparse_tables_are_refused(here: Path) -> None:
+    Path("a1a.txt").write_text("+1 1:1 5:0.5 9:1 \n-1 2:1 5:1 7:1 \n" * 20, encoding="utf-8")
+    with pytest.raises(DataError, match=r"a1a.txt: LIBSVM's sparse format; convert it to .npz"):
+        suggest("a1a.txt")
+
+
+def test_tabs_that_are_doubled_in_some_rows_separate_columns(here: Path) -> None:
+    tabs = ["\t\t" if row % 4 == 1 else "\t" for row in range(30)]
+    rows = [f"{row}.5{tabs[row]}{row % 7}\t{row % 3 + 1}" for row in range(30)]
+    Path("seeds.txt").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    dataset = dataset_of("seeds.txt")
+    assert (dataset.delimiter, dataset.columns, dataset.label) == (" ", ["x1", "x2", "label"], "label")
+    assert len(dataset.build(0).train) > 0
