@@ -1,8 +1,9 @@
 """`python -m benchmarks.own_tables [TABLE...]`: does `train DATA` reach the linear baseline on small tables?
 
 Trains the config that `init` suggests for each table, unedited, over seeds that also draw the splits, and compares its
-test accuracy with that of the linear model. Without TABLE: scikit-learn's small tables, and 60 rows that are linear but
-for noise. The label of a table is the column that `init` takes for it. `benchmarks/own_tables.md` has the results.
+test accuracy with that of the linear model. Without TABLE: scikit-learn's small tables, and three that are made: rows
+that are linear but for noise, many classes of two features, and features that are nearly the same. The label of a table
+is the column that `init` takes for it. `benchmarks/own_tables.md` has the results.
 """
 
 from __future__ import annotations
@@ -54,12 +55,14 @@ def compared(table: str, num_seeds: int, overrides: list[str], folder: Path) -> 
 
 
 def small_tables(folder: Path) -> list[str]:
-    """Write scikit-learn's small tables, and one of 60 rows, as CSV files, and return their paths."""
-    from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+    """Write scikit-learn's small tables, and three that are made, as CSV files, and return their paths."""
+    from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine, make_blobs
 
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(60, 5))
     tables = {"60x5": (inputs, (inputs[:, 0] + inputs[:, 1] + 0.5 * rng.normal(size=60) > 0).astype(int))}
+    tables["20_classes"] = make_blobs(460, 2, centers=20, cluster_std=0.8, random_state=0)
+    tables["alike"] = alike(rng)
     for load in (load_iris, load_wine, load_breast_cancer, load_digits):
         bunch = load()
         tables[load.__name__.removeprefix("load_")] = (bunch.data, bunch.target)
@@ -71,6 +74,14 @@ def small_tables(folder: Path) -> list[str]:
         path.write_text("\n".join([header, *rows]) + "\n")
         paths.append(str(path))
     return paths
+
+
+def alike(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return 1,200 rows of 12 features and three classes, which the smallest of their variances tell apart."""
+    hidden = rng.normal(size=(1200, 6))
+    directions = np.linalg.qr(rng.normal(size=(12, 12)))[0][:6]
+    scores = 3 * hidden[:, 4:] @ rng.normal(size=(2, 3)) + rng.gumbel(size=(1200, 3))
+    return (hidden * 10 ** -np.linspace(0, 2, 6)) @ directions, scores.argmax(axis=1)
 
 
 if __name__ == "__main__":

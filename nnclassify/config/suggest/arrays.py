@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from nnclassify.config.suggest.document import Entry, Suggestion
 from nnclassify.config.suggest.images import TEST, VALIDATION, cnn_entries, suggested_blocks, validation_entry
-from nnclassify.config.suggest.linearity import is_linear
+from nnclassify.config.suggest.linearity import MAX_EXAMPLES, is_linear
 from nnclassify.config.suggest.recipe import loss_entries
-from nnclassify.config.suggest.tables import SMALL, linear_entries, mlp_entries
+from nnclassify.config.suggest.tables import linear_entries, mlp_entries
 from nnclassify.data.array_names import array_names, named_pair
 from nnclassify.data.tensor_files import Tensors, load_tensor, texts_of
 from nnclassify.errors import InputError, counted, some
@@ -128,15 +128,15 @@ def network_entries(splits: Splits, *, may_be_linear: bool = False) -> list[Entr
 
     Args:
         splits: The examples.
-        may_be_linear: Whether few examples without the shape of images may take a linear model.
+        may_be_linear: Whether examples without the shape of images may take a linear model.
     """
     counts, shape, num_train = splits.class_counts(), splits.input_shape, len(splits.train)
     num_values = math.prod(shape)
     if len(shape) == 3 and min(shape[1:]) >= 4:
         blocks, recipe = suggested_blocks(num_train, *shape)
         model = cnn_entries(blocks, *shape[1:])
-    elif may_be_linear and num_train < SMALL and is_linear(splits):
-        model, recipe = linear_entries(num_train, num_values * splits.num_classes)
+    elif may_be_linear and num_train <= MAX_EXAMPLES and is_linear(splits):
+        model, recipe = linear_entries(num_train, num_values, splits.num_classes)
     else:
         model, recipe = mlp_entries(num_train, num_values, splits.num_classes)
     return [

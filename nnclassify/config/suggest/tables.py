@@ -20,12 +20,13 @@ from nnclassify.config.suggest.column_facts import (
 )
 from nnclassify.config.suggest.document import Entry, Suggestion, values_of
 from nnclassify.config.suggest.images import TEST, VALIDATION, validation_entry
-from nnclassify.config.suggest.linearity import is_linear
+from nnclassify.config.suggest.linearity import MAX_EXAMPLES, is_linear
 from nnclassify.config.suggest.recipe import (
     LINEAR_STEPS,
     SMALL_TABLE_STEPS,
     TABLE_STEPS,
     Recipe,
+    linear_lr,
     loss_entries,
     recipe_for,
 )
@@ -39,8 +40,6 @@ from nnclassify.data.tables import Csv
 from nnclassify.errors import DataError, counted, some
 from nnclassify.settings import yaml_list
 
-SMALL = 500
-"""Training examples up to which a linear model is considered."""
 CLASS_ROWS, HELD_OUT_ROWS = 20, 10
 """Training rows per class from which on much is dropped out, and from which on some are held out for validation."""
 
@@ -81,8 +80,8 @@ def suggest_for_table(
     num_features = sum(column.num_features() for column in facts.used)
     dataset = [*_dataset_entries(facts, stated), *splits]
     model, recipe = mlp_entries(num_train, num_features, len(facts.classes))
-    if facts.classes and num_train < SMALL and is_linear(Csv.model_validate(values_of(dataset)).build(0)):
-        model, recipe = linear_entries(num_train, num_features * len(facts.classes))
+    if facts.classes and num_train <= MAX_EXAMPLES and is_linear(Csv.model_validate(values_of(dataset)).build(0)):
+        model, recipe = linear_entries(num_train, num_features, len(facts.classes))
     loss = [Entry("loss", "bce_with_logits")]
     if facts.classes:
         loss = loss_entries([*facts.classes.values()], validation * facts.num_rows * (1 - TEST))
@@ -106,10 +105,11 @@ def mlp_entries(num_examples: int, num_features: int, num_classes: int) -> tuple
     return [Entry("name", "mlp"), Entry("hidden", [width, width]), Entry("dropout", dropout)], recipe
 
 
-def linear_entries(num_examples: int, multiply_adds: int) -> tuple[list[Entry], Recipe]:
+def linear_entries(num_examples: int, num_features: int, num_classes: int) -> tuple[list[Entry], Recipe]:
     """Return the model section of a linear model, and how long to train it."""
     why = "a linear model: for these examples, hidden layers would not help (cross-validated on the training split)"
-    recipe = replace(recipe_for(num_examples, multiply_adds, LINEAR_STEPS), is_linear=True)
+    recipe = recipe_for(num_examples, num_features * num_classes, LINEAR_STEPS)
+    recipe = replace(recipe, linear_lr=linear_lr(num_features, num_classes))
     return [Entry("name", "mlp"), Entry("hidden", [], why)], recipe
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from nnclassify.config.run_config import load_config
 from nnclassify.config.suggest.document import Entry, Suggestion, values_of, with_chosen
-from nnclassify.config.suggest.recipe import MAX_EPOCHS, MAX_SECONDS, MIN_EPOCHS, recipe_for
+from nnclassify.config.suggest.recipe import MAX_EPOCHS, MAX_SECONDS, MIN_EPOCHS, linear_lr, recipe_for
 from nnclassify.config.suggest.suggest import is_data, run_name, suggest
 from nnclassify.config.yaml_reader import read_text
 from nnclassify.errors import ConfigError, InputError
@@ -97,3 +97,13 @@ def test_a_table_with_an_unusual_ending_is_not_taken_for_a_broken_config_alone(h
     Path("sonar.all-data").write_text("0.1,0.2,R\n0.3,0.4,M\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"found text alone.+ rename a table, such as sonar.all-data.csv"):
         load_config("sonar.all-data")
+
+
+@pytest.mark.parametrize(
+    ("num_features", "num_classes", "lr"),
+    [(4, 3, 0.1), (500, 2, 0.1), (4, 64, 0.4), (2, 20, 1.0), (2, 400, 5.0), (1, 100, 10.0)],  # 0.05 * 64^(2/4), 10 / 2
+)
+def test_a_linear_model_takes_larger_steps_where_many_classes_share_few_features(
+    num_features: int, num_classes: int, lr: float
+) -> None:
+    assert linear_lr(num_features, num_classes) == lr

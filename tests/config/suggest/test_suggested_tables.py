@@ -383,10 +383,10 @@ def test_little_data_selects_by_the_loss_or_holds_nothing_out(
     assert updates > (1900 if num_rows > 100 else 400)  # in at most 300 epochs
 
 
-@pytest.mark.parametrize("is_linear", [True, False])
-def test_few_rows_take_hidden_layers_only_where_they_help(here: Path, is_linear: bool) -> None:
+@pytest.mark.parametrize(("is_linear", "num_rows"), [(True, 120), (False, 120), (True, 900), (False, 900)])
+def test_a_table_takes_hidden_layers_only_where_they_help(here: Path, is_linear: bool, num_rows: int) -> None:
     rng = random.Random(0)
-    points = [(rng.uniform(-1, 1), rng.uniform(-1, 1)) for _ in range(120)]
+    points = [(rng.uniform(-1, 1), rng.uniform(-1, 1)) for _ in range(num_rows)]
     rows = [f"{x:.3f},{z:.3f},{'yn'[(x + z if is_linear else x * z) > 0]}" for x, z in points]
     config = load_config(write("x,z,kind", rows)).config
     assert isinstance(config.model, Mlp) and len(config.model.hidden) == (0 if is_linear else 2)
