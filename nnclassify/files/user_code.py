@@ -181,7 +181,8 @@ class UserCode(Settings):
         except ModelError:
             raise
         except (Exception, SystemExit) as cause:
-            raise ModelError(f"{self.family}: {described(cause) or self.file}", (self.family,)) from cause
+            what = described(cause) or f"{self.file}: {type(cause).__name__}: {one_line(cause)}"
+            raise ModelError(f"{self.family}: {what}", (self.family,)) from cause
 
 
 def _signature(called: Callable[..., Any]) -> inspect.Signature:

@@ -63,13 +63,15 @@ class PythonLoss(UserCode, Loss):
             found: Tensor = loss(outputs, targets)
             return found
 
+        outputs = torch.zeros(2, num_classes, requires_grad=True) + 0  # not a leaf: a loss may change it in place
         with self.explained():
-            found = losses(torch.zeros(2, num_classes), torch.tensor([0, num_classes - 1]), None)
-        self._check(loss, found)
+            found = losses(outputs, torch.tensor([0, num_classes - 1]), None)
+        self._check(loss, found, is_recorded=outputs.requires_grad)
         return LossFunction(num_classes, 0.0, losses, softmax)
 
-    def _check(self, loss: Any, found: Any) -> None:
-        """Refuse what is not one loss per example, and weights of a loss: no optimizer would update them."""
+    def _check(self, loss: Any, found: Any, *, is_recorded: bool) -> None:
+        """Refuse what is not one loss per example, or no function of the outputs, and weights of a loss: no optimizer
+        would update them."""
         import torch
 
         what = f"loss: {self.target()} of {self.file}"
@@ -77,5 +79,10 @@ class PythonLoss(UserCode, Loss):
             shape = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else f"a {type(found).__name__}"
             hint = "expected one loss per example, (2,), such as with reduction='none'"
             raise ModelError(f"{what} returned {shape} for 2 examples; {hint}", ("loss",))
+        if not found.is_floating_point():
+            raise ModelError(f"{what} returned {found.dtype}; expected floating-point numbers", ("loss",))
+        if is_recorded and not found.requires_grad:  # not within torch.no_grad() of the caller's
+            hint = "remove detach(), no_grad() and conversions to NumPy or to integers"
+            raise ModelError(f"{what} returned numbers without a gradient to the outputs; {hint}", ("loss",))
         if isinstance(loss, torch.nn.Module) and any(weight.requires_grad for weight in loss.parameters()):
             raise ModelError(f"{what} has parameters to learn, which no optimizer would update", ("loss",))

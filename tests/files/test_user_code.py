@@ -224,6 +224,12 @@ def test_a_parameter_that_the_forward_pass_does_not_use_stays_as_it_is(
         ("def f(outputs, targets):\n    return outputs[:, 9]", {"function": "f"}, r"^loss: net.py:2: IndexError: "),
         ("from torch import nn\nclass L(nn.Linear):\n    def __init__(self):\n        super().__init__(3, 1)\n"
          "    def forward(self, a, b):\n        return a[:, 0]", {"class": "L"}, r"^loss: L of net.py has param"),
+        ("def f(outputs, targets):\n    return outputs.argmax(1) + targets", {"function": "f"},
+         r"^loss: f of net.py returned torch.int64; expected floating-point numbers"),
+        ("def f(outputs, targets):\n    return outputs.mul_(2).detach()[:, 0]", {"function": "f"},
+         r"^loss: f of net.py returned numbers without a gradient to the outputs; remove detach\(\)"),
+        ("class L:\n    pass", {"class": "L"}, r"^loss: net.py: TypeError: 'L' object is not callable"),
+        ("def f(outputs, *, t=0):\n    return outputs", {"function": "f"}, r"^loss: net.py: TypeError: f\(\) takes 1 "),
         (USER_CODE, {}, r"loss.function: missing, as is class; set one of them"),
         (USER_CODE, {"class": "A", "function": "b"}, r"loss.function: set, as is class; set one of them"),
     ],
