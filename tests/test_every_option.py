@@ -97,6 +97,7 @@ GIVEN: dict[str, list[Any]] = {
     "background": ["#808080"],
     "cache": ["off", "kept"],
     "cache_limit": ["1 GB"],
+    "Folder.classes": [r"([^/]+)/[^/]+$"],
     "Folder.group": [r"([0-9]+)\.png"],
     "Folder.label": ["label"],
     "Folder.labels": ["listed.csv"],

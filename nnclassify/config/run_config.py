@@ -288,7 +288,11 @@ def _stated(overrides: Sequence[str]) -> tuple[Any, dict[str, Any]]:
         ConfigError: They are wrong.
     """
     stated = {path_of_key(override.partition("=")[0]): override for override in overrides}
-    texts = {key: stated["dataset", key].partition("=")[2] for key in ("label", "labels") if ("dataset", key) in stated}
+    texts = {
+        key: stated["dataset", key].partition("=")[2]
+        for key in ("label", "labels", "classes")
+        if ("dataset", key) in stated
+    }
     found = {key: parse_yaml(text, f"dataset.{key}") for key, text in texts.items()}
     label, of_list = found.pop("label", None), {key: value for key, value in found.items() if isinstance(value, str)}
     of_format = [stated["dataset", key] for key in FORMAT if ("dataset", key) in stated]

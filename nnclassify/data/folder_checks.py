@@ -63,7 +63,9 @@ def refuse_annotations(root: Path, folders: dict[str, Path]) -> None:
     if (others := [path for name, path in by_name.items() if name in known]) and images:
         first = next(iter(images.values()))
         inner = with_folders(first)
-        instead = where_classes_may_be(others[0]) if inner is None else f"; if {inner} contains the classes, give it"
+        instead = (
+            where_classes_may_be(first, others[0]) if inner is None else f"; if {inner} contains the classes, give it"
+        )
         raise DataError(
             f"{root}: {first.name} next to {others[0].name}, as in a dataset for object detection or segmentation; "
             f"expected one folder of images per class, and no others: {EXPECTED}{instead}"
@@ -111,6 +113,10 @@ def where_classes_may_be(*folders: Path) -> str:
         return f"; for the files of {known}"
     if archives := [path for path in files if path.suffix.lower() in ARCHIVES]:
         return f"; unpack {some(archives)}"
+    for folder in folders:
+        if classes := _classes_in_names([path for path in files_in(folder) if path.suffix.lower() not in LISTS]):
+            command = shell_command("train", folder, f"dataset.classes={_BEFORE_NUMBER.pattern}")
+            return f"; if the names of the images tell their classes ({some(classes)}): {command}"
     lists = [path for path in files if path.suffix.lower() in LISTS]
     if readable := [path for path in lists if path.suffix.lower() in LISTS[:3]]:
         listed = f"if {some(readable)} lists the images with their classes, name it"
@@ -118,6 +124,20 @@ def where_classes_may_be(*folders: Path) -> str:
     if lists:
         return f"; if {some(lists)} lists the images with their classes, write them to a CSV file: file,label"
     return ""
+
+
+_BEFORE_NUMBER = re.compile(r"([^/]*?)[ _.-]*[0-9][^/]*$")
+"""What stands before the first number in a file's name, as `cat` in `cat.0.jpg`."""
+
+
+def _classes_in_names(images: Sequence[Path]) -> list[str]:
+    """Return the words before the numbers in the names of all images, if they may be classes: two or more, of several
+    images each, and not splits."""
+    found = [match[1] for path in images if (match := _BEFORE_NUMBER.search(path.name)) is not None]
+    words = sorted({*found})
+    may_be = 2 <= len(words) <= len(images) / 2 and len(found) == len(images)
+    are_words = all(any(map(str.isalpha, word)) and not split_and_rest(word) for word in words)
+    return words if may_be and are_words else []
 
 
 def refuse_divisions(root: Path, folders: dict[str, Path]) -> None:

@@ -19,8 +19,9 @@ from nnclassify.data.csv_rows import DELIMITERS, CsvFile, CsvFormat, Problems, T
 from nnclassify.data.file_list import FileList
 from nnclassify.data.folder_checks import letters_of
 from nnclassify.data.image_folders import Layout, SplitFolder
-from nnclassify.data.image_listing import TEXTS, files_in, list_images, passed_over, subfolders
+from nnclassify.data.image_listing import TEXTS, Listing, files_in, list_images, passed_over, subfolders
 from nnclassify.data.labels import classes_of, label_notes, missing_labels, why_no_class
+from nnclassify.data.path_groups import texts_in
 from nnclassify.data.split_names import divisions, split_of
 from nnclassify.data.table_files import open_table
 from nnclassify.errors import DataError, counted, some
@@ -93,6 +94,42 @@ def labeled_layout(
     known = {row.name for row in rows}
     if unlisted := [name for name in listing.paths.names() if name not in known and root / name != path]:
         notes.append(f"{root}: {counted(len(unlisted), 'image')} that {path} does not list not used ({some(unlisted)})")
+    return _layout(root, path, rows, listing, notes, missing, needs_train=needs_train)
+
+
+def named_layout(root: Path, pattern: str, *, needs_train: bool = True) -> Layout:
+    """Find the images of a folder whose paths tell their classes, as in `cat.0.jpg`, and, by their first folder, their
+    splits.
+
+    Args:
+        root: The folder.
+        pattern: A regular expression with a group, which matches the class in the path of each image.
+        needs_train: Whether some of them must be for training.
+
+    Raises:
+        DataError: There is no image, or the path of one does not match.
+    """
+    listing, notes = list_images(root), list[str]()
+    names = [*listing.paths.names()]
+    if not names:
+        raise DataError(f"{root}: no images; expected some whose paths tell their classes (dataset.classes)")
+    labels = texts_in(names, pattern, "classes")
+    splits = [split_of(name.partition("/")[0]) if "/" in name else None for name in names]
+    rows = [_Row(0, name, label, split or "train") for name, label, split in zip(names, labels, splits, strict=True)]
+    return _layout(root, root, rows, listing, notes, {}, needs_train=needs_train)
+
+
+def _layout(
+    root: Path,
+    path: Path,
+    rows: Sequence[_Row],
+    listing: Listing,
+    notes: list[str],
+    missing: dict[Path, str],
+    *,
+    needs_train: bool,
+) -> Layout:
+    """Return the splits and classes of rows, which the file or folder at `path` tells, and what is to be noted."""
     classes = classes_of(Counter(row.label for row in rows))
     why, is_refused = why_no_class(classes.names, len(rows)) if needs_train else ("", False)
     if is_refused:
@@ -108,7 +145,7 @@ def labeled_layout(
         if (chosen := [row for row in there if row.split == split]) or split == "train"
     }
     if needs_train and not len(splits["train"].paths):
-        raise DataError(f"{path}: no training images; expected train in column split, or no such column")
+        raise DataError(f"{path}: no training images; expected train in column split, or no such column or folder")
     on_classes = [*classes.notes, *label_notes(classes.names), *filter(None, [why])]
     notes = [*(f"{path}: {note}" for note in on_classes), *notes, *passed_over([listing])]
     return Layout(classes.names, splits, notes, missing)
@@ -133,19 +170,22 @@ def label_file(root: Path, label: str | None = None) -> Path | None:
     ]
     has_train = any(split_of(folder.name) for folder in of_training)  # what is next to it is no class either
     is_flat = (has_train or len(of_training) < 2) and not any(subfolders(folder) for folder in folders)
+    is_flat = is_flat or label is not None  # folders are no classes where a column is
     return files[0] if is_flat and (folders or list_images(root).paths) else None
 
 
 def lists_images(path: Path, label: str | None = None) -> bool:
     """Return whether a table lists images with their labels: has these columns (see `labeled_layout`), and a file that
-    is there, in the folder of the table or in one of its subfolders."""
+    is there, in the folder of the table or within two folders in it."""
     try:
         names = [
             row.name for row in _read_rows(path, label)[0][:MAX_NAMED]
         ]  # also of a list in which something is wrong
     except DataError:
         return False
-    folders = [path.parent, *(folder for folder in path.parent.iterdir() if folder.is_dir())][:MAX_NAMED]
+    below = [folder for folder in path.parent.iterdir() if folder.is_dir()][:MAX_NAMED]
+    folders = [path.parent, *below, *(inner for folder in below for inner in folder.iterdir() if inner.is_dir())]
+    folders = folders[: 2 * MAX_NAMED]
     files = functools.cache(_files_in)
     ends = [Path(*parts[start:]) for parts in (Path(name).parts for name in names) for start in range(len(parts))]
     return any(

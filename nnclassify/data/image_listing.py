@@ -23,7 +23,7 @@ SYSTEM_NAMES = {
 """What operating systems, network drives and other programs leave in folders, in lower case; hidden files and folders
 are left out too."""
 
-TEXT_ENDINGS = (".csv", ".htm", ".html", ".json", ".log", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml")
+TEXT_ENDINGS = (".csv", ".htm", ".html", ".json", ".labels", ".log", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml")
 """Notes and annotations next to images. Every other file is opened, whatever its extension."""
 
 RUNS = "checkpoints"

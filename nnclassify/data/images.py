@@ -17,7 +17,7 @@ from nnclassify.data.base import ImageDataset, RawDataset, Size, UnsplitDataset
 from nnclassify.data.duplicates import parts_of
 from nnclassify.data.examples import Splits
 from nnclassify.data.image_folders import Layout, find_labeled, find_layout
-from nnclassify.data.image_labels import labeled_layout
+from nnclassify.data.image_labels import labeled_layout, named_layout
 from nnclassify.data.image_store import CacheOptions, Reader
 from nnclassify.data.names import TEST, TRAIN
 from nnclassify.data.path_groups import groups_in, one_group
@@ -160,6 +160,10 @@ class Folder(ImageDataset, UnsplitDataset):
     label: str | None = None
     """Column of `labels` that holds the classes. Default: the one called `label`, `class`, `target` or the like, or a
     column of 0 and 1 for each class (one-hot)."""
+    classes: Annotated[str, AfterValidator(one_group)] | None = None
+    """Regular expression with one group in parentheses, searched for in the path of each image relative to root: the
+    text that the group matches is the class, as with `([a-z]+)[.][0-9]+` in `cat.0.jpg`. Default: the folders are the
+    classes."""
     size: Size | Annotated[list[Size], Field(min_length=2, max_length=2)] = 32
     """Size in pixels that every image is resized to: one number for a square, or [height, width]."""
     mode: Mode = "rgb"
@@ -222,6 +226,8 @@ class Folder(ImageDataset, UnsplitDataset):
             yield "validation", "a folder, but dataset.labels lists the images: name the split in its column split"
         if self.label is not None and self.labels is None:
             yield "label", "the column of a list, but dataset.labels names none; remove it, or name the list"
+        if self.classes is not None and self.labels is not None:
+            yield "classes", "dataset.labels lists the classes too; remove one of them"
         if self.crop_fraction < 1 and self.resize != "crop":
             yield "crop_fraction", f"found {self.crop_fraction:g} with resize: {self.resize}; set resize: crop"
 
@@ -275,7 +281,9 @@ class Folder(ImageDataset, UnsplitDataset):
         """
         root = self._existing_root()
         named = self.validation if isinstance(self.validation, str) and self.validation != "test" else None
-        if self.labels is None:
+        if self.classes is not None:
+            layout = named_layout(root, self.classes)
+        elif self.labels is None:
             layout = find_layout(root, named)
         else:
             layout = labeled_layout(root, Path(self.labels), self.label, skip_missing=self.on_bad_file == "skip")
@@ -289,6 +297,8 @@ class Folder(ImageDataset, UnsplitDataset):
     def read_labeled(self, class_names: list[str], seed: int) -> RawDataset:
         """List the files of the classes that a network knows; see `find_labeled` and `labeled_layout`."""
         root, skips = self._existing_root(), self.on_bad_file == "skip"
+        if self.classes is not None:
+            return self._source(root, named_layout(root, self.classes, needs_train=False))
         if self.labels is None:
             return self._source(root, find_labeled(root, class_names))
         layout = labeled_layout(root, Path(self.labels), self.label, skip_missing=skips, needs_train=False)

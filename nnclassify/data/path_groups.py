@@ -26,14 +26,28 @@ def groups_in(paths: Sequence[str], expression: str) -> Groups:
     Raises:
         DataError: A path does not match, or its group is empty.
     """
+    return Groups.of(texts_in(paths, expression, "group"))
+
+
+def texts_in(paths: Sequence[str], expression: str, option: str) -> list[str]:
+    """Return the text that the group of a regular expression matches in each path.
+
+    Args:
+        paths: The paths.
+        expression: The regular expression; see `one_group`.
+        option: The option of `dataset` that it stands in, for the message.
+
+    Raises:
+        DataError: A path does not match, or its group is empty.
+    """
     pattern = re.compile(expression)
     key = next(iter(pattern.groupindex), 1)
     found = [match[key] if match else None for match in map(pattern.search, paths)]
     if missing := [path for path, group in zip(paths, found, strict=True) if not group]:
         which = "none" if len(missing) == len(paths) else f"{len(paths) - len(missing)}"
         raise DataError(
-            f"dataset.group: {expression!r} matches {which} of {counted(len(paths), 'path')}, not {missing[0]!r}; "
+            f"dataset.{option}: {expression!r} matches {which} of {counted(len(paths), 'path')}, not {missing[0]!r}; "
             "expected a group in each path",
-            ("dataset", "group"),
+            ("dataset", option),
         )
-    return Groups.of(group for group in found if group is not None)
+    return [group for group in found if group is not None]

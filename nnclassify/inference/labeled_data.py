@@ -7,6 +7,7 @@ from pathlib import Path
 from nnclassify.data import Dataset
 from nnclassify.data.array_names import array_names, named_pair
 from nnclassify.data.image_labels import label_file, lists_images
+from nnclassify.data.image_listing import subfolders
 from nnclassify.data.images import Folder
 from nnclassify.data.table_files import open_table
 from nnclassify.data.tables import Csv
@@ -64,7 +65,8 @@ def _folder(own: Dataset, image_format: ImageFormat, root: Path, labels: Path | 
     listed = {"labels": None, "label": None} if labels is None else {"labels": str(labels), "label": label}
     places = {"root": str(root), **listed}
     if isinstance(own, Folder):
-        return own.for_data(**places)
+        is_named = labels is None and not (own.classes is None or subfolders(root))
+        return own.for_data(**places, classes=own.classes if is_named else None)
     options = {name: getattr(image_format, name) for name in Folder.model_fields if hasattr(image_format, name)}
     return Folder.model_validate({**options, "size": [image_format.height, image_format.width], **places})
 

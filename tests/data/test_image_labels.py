@@ -332,3 +332,18 @@ def test_rows_of_delimiters_alone_are_nothing_and_a_wrong_row_makes_no_other_tab
     assert build("file,label\na.png,x\n,\nb.png,y\n , \n").class_names == ["x", "y"]
     Path("root/list.csv").write_text("file,label\na.png,x\nb.png,\n", encoding="utf-8")
     assert lists_images(Path("root/list.csv"))
+
+
+def test_paths_may_tell_the_classes_and_the_splits(here: Path) -> None:
+    paint("cat.0.png", "dog.1.png", "cat.2.png")
+    options = {"name": "folder", "root": "root", "classes": "([a-z]+)[.]", "size": 2, "validation": 0, "test": 0}
+    splits = config_of(dataset=options).dataset.build(0)
+    assert (splits.class_names, splits.train.all_targets().tolist()) == (["cat", "dog"], [0, 0, 1])
+    paint("testing/dog.3.png")
+    splits = config_of(dataset=options).dataset.build(0)
+    assert splits.test is not None and splits.test.all_names() == ["testing/dog.3.png"]
+    paint("4.png")
+    with pytest.raises(DataError, match=r"dataset.classes: '.+' matches 4 of 5 paths, not '4.png'"):
+        config_of(dataset=options).dataset.build(0)
+    with pytest.raises(ConfigError, match=r"classes: dataset.labels lists the classes too"):
+        config_of(dataset={**options, "labels": "labels.csv"})

@@ -16,9 +16,10 @@ from nnclassify.config.suggest.document import Entry, Suggestion
 from nnclassify.config.suggest.recipe import IMAGE_STEPS, Recipe, loss_entries, recipe_for
 from nnclassify.data.folder_checks import where_classes_may_be
 from nnclassify.data.image_folders import Layout, find_layout
-from nnclassify.data.image_labels import label_file, labeled_layout
+from nnclassify.data.image_labels import label_file, labeled_layout, named_layout
 from nnclassify.data.image_listing import subfolders
 from nnclassify.data.image_reading import read_each
+from nnclassify.data.path_groups import one_group
 from nnclassify.data.splitting import counts_of
 from nnclassify.errors import DataError, InputError, counted, some
 from nnclassify.files.images.image_depth import GRAY_MODES, is_deep, values_of
@@ -71,7 +72,9 @@ class ImageFacts:
         return int(statistics.median(heights)), int(statistics.median(widths))
 
 
-def suggest_for_folder(root: str, name: str, labels: Path | None = None, label: str | None = None) -> Suggestion:
+def suggest_for_folder(
+    root: str, name: str, labels: Path | None = None, label: str | None = None, classes: str | None = None
+) -> Suggestion:
     """Look at a folder of images, and suggest a config.
 
     Args:
@@ -79,21 +82,14 @@ def suggest_for_folder(root: str, name: str, labels: Path | None = None, label: 
         name: The name of the runs.
         labels: A table that lists the images with their classes. Default: the only one in a folder without classes.
         label: Its column of classes. Default: see `Folder.label`.
+        classes: The pattern of the class in the path of each image; None: paths do not tell it.
 
     Raises:
         DataError: It is no folder of classes.
         InputError: No image in it can be read, or there is a label but no list.
     """
-    labels = labels or label_file(Path(root), label)
-    if labels is not None:
-        layout = labeled_layout(Path(root), labels, label, skip_missing=False)
-    elif label is not None:
-        raise InputError(
-            f"{root}: --label {label}: no list of images with such a column; only the file of dataset.labels, or a "
-            "table, has a label column: folder names are the classes"
-        )
-    else:
-        layout = find_layout(Path(root), None)
+    labels = labels or (label_file(Path(root), label) if classes is None else None)
+    layout = _layout_of(Path(root), labels, label, classes)
     _refuse_one_class(Path(root), layout, labels)
     paths = [path for split in layout.splits.values() for path in split.paths]
     facts = image_facts(paths)
@@ -110,13 +106,37 @@ def suggest_for_folder(root: str, name: str, labels: Path | None = None, label: 
         blocks, recipe = suggested_blocks(num_train, channels, height, width)
         if not recipe.is_slow:
             break
+    places = [
+        Entry("root", root),
+        *([] if labels is None else [Entry("labels", str(labels), "lists the images and their classes")]),
+        *([] if label is None else [Entry("label", label)]),
+        *([] if classes is None else [Entry("classes", classes, "the class in the path of each image")]),
+    ]
     entries = [
-        Entry("dataset", _dataset_entries(root, labels, label, layout, facts, size)),
+        Entry("dataset", _dataset_entries(places, layout, facts, size)),
         Entry("model", cnn_entries(blocks, height, width)),
         *loss_entries(counts),
         *recipe.entries(),
     ]
     return Suggestion(name, _found(root, layout, facts, counts), entries)
+
+
+def _layout_of(root: Path, labels: Path | None, label: str | None, classes: str | None) -> Layout:
+    """Return the splits and classes of a folder: see `suggest_for_folder`."""
+    if classes is not None:
+        try:
+            pattern = one_group(classes)
+        except ValueError as cause:
+            raise InputError(f"dataset.classes: found {classes!r}, expected {cause}") from cause
+        return named_layout(root, pattern)
+    if labels is not None:
+        return labeled_layout(root, labels, label, skip_missing=False)
+    if label is not None:
+        raise InputError(
+            f"{root}: --label {label}: no list of images with such a column; only the file of dataset.labels, or a "
+            "table, has a label column: folder names are the classes"
+        )
+    return find_layout(root, None)
 
 
 def _refuse_one_class(root: Path, layout: Layout, labels: Path | None) -> None:
@@ -230,17 +250,13 @@ def _multiply_adds(blocks: list[dict[str, Any]], channels: int, height: int, wid
     return total
 
 
-def _dataset_entries(
-    root: str, labels: Path | None, label: str | None, layout: Layout, facts: ImageFacts, size: int | list[int]
-) -> list[Entry]:
+def _dataset_entries(places: Sequence[Entry], layout: Layout, facts: ImageFacts, size: int | list[int]) -> list[Entry]:
     side = min(size) if isinstance(size, list) else size
     median = "x".join(map(str, facts.median_size()[::-1]))
     is_own = len(set(facts.sizes)) == 1 and size in (facts.sizes[0][0], list(facts.sizes[0]))
     entries = [
         Entry("name", "folder"),
-        Entry("root", root),
-        *([] if labels is None else [Entry("labels", str(labels), "lists the images and their classes")]),
-        *([] if label is None else [Entry("label", label)]),
+        *places,
         Entry("size", size, "the size of all images" if is_own else f"pixels; the median image is {median}"),
         Entry("mode", "gray" if facts.is_gray else "rgb"),
     ]

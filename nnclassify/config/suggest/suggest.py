@@ -84,7 +84,8 @@ def suggest(
         path: A folder of images, a table or an .npz file.
         label: The label column of a table, or of a list of images; a list for multi-hot targets. Default: the only
             candidate.
-        stated: What is known of how a table is written, by the options of `FORMAT`, or the `labels` of a folder.
+        stated: What is known of how a table is written, by the options of `FORMAT`, or the `labels` or
+            `classes` of a folder.
 
     Raises:
         DataError: The data cannot be learned from.
@@ -106,7 +107,8 @@ def suggest(
     if is_folder(Path(path)):
         from nnclassify.config.suggest.images import suggest_for_folder
 
-        return suggest_for_folder(path, name, Path(stated["labels"]) if "labels" in stated else None, label)
+        labels = Path(stated["labels"]) if "labels" in stated else None
+        return suggest_for_folder(path, name, labels, label, stated.get("classes"))
     from nnclassify.config.suggest.arrays import suggest_for_arrays
 
     return suggest_for_arrays(path, name)

@@ -210,3 +210,37 @@ def test_a_file_that_the_user_may_not_read_is_skipped_and_a_folder_is_an_error(a
     with pytest.raises(DataError, match=r"pets/dog: cannot be read \(.*Permission denied.*\); fix permissions"):
         suggest("pets")
     Path("pets/dog").chmod(0o700)
+
+
+def test_classes_in_the_names_of_images_have_a_command(here: Path) -> None:
+    paint("all", {"": 12})
+    for index in range(12):
+        Path(f"all/{index}.png").rename(f"all/{['cat', 'dog'][index % 2]}.{index}.png")
+    with pytest.raises(DataError, match=r"tell their classes \(cat, dog\): nnclassify train all '(.+)'$") as refused:
+        suggest("all")
+    override = re.search(r"train all '(.+)'$", str(refused.value))
+    assert override is not None
+    dataset = load_config("all", [override[1]]).config.dataset
+    assert dataset.build(0).class_names == ["cat", "dog"] and str(dataset.origin()) == "all"
+    with pytest.raises(InputError, match=r"dataset.classes: found '\(cat', expected a regular expression \(missing"):
+        load_config("all", ["dataset.classes=(cat"])
+
+
+def test_a_label_chooses_the_list_and_its_column_even_next_to_nested_folders(here: Path) -> None:
+    paint("faces/aligned", {"all": 8})
+    Path("faces/boxes.csv").write_text("image_id,x\n0.png,1\n", encoding="utf-8")
+    rows = [f"{index}.png,{index % 2},{1 - 2 * (index % 2)}" for index in range(8)]
+    Path("faces/attributes.csv").write_text("\n".join(["image_id,bald,smiling", *rows]) + "\n", encoding="utf-8")
+    dataset = load_config("faces", ["dataset.label=smiling"]).config.dataset
+    assert dataset.build(0).class_names == ["-1", "1"]
+    with pytest.raises(InputError, match=r"--label beard: no list of images with such a column"):
+        suggest("faces", "beard")
+
+
+@pytest.mark.parametrize("names", [("img_{}.png",), ("train_{}.png", "test_{}.png"), ("a{}.png", "note.png")])
+def test_other_names_of_images_tell_no_classes(names: tuple[str, ...], here: Path) -> None:
+    paint("all", {"": 12})
+    for index in range(12):
+        Path(f"all/{index}.png").rename("all/" + names[index % len(names)].format(index))
+    with pytest.raises(DataError, match=r"no class folder, but \d+ files; (?!.*tell their classes)"):
+        suggest("all")
