@@ -15,8 +15,8 @@ CORE_FLOPS, GPU_FLOPS = 20e9, 5e12
 MAX_SECONDS = 300.0
 """Estimated seconds that a suggested run may take: a first result is soon there, and `epochs` is easily raised."""
 MIN_EPOCHS, MAX_EPOCHS = 10, 300
-IMAGE_STEPS, TABLE_STEPS, SMALL_TABLE_STEPS, LINEAR_STEPS = 1500, 3000, 700, 2000
-"""Updates to aim for: by then, small networks have converged, and on small tables have not yet memorized."""
+IMAGE_STEPS, TABLE_STEPS, SMALL_TABLE_STEPS, WIDE_TABLE_STEPS, LINEAR_STEPS = 1500, 3000, 2000, 700, 2000
+"""Updates to aim for: by then, small networks have converged, and on small, wide tables have not yet memorized."""
 LINEAR_LR, MAX_LINEAR_LR = 0.1, 10.0
 """Learning rate of a linear model of few classes, and the maximum times the number of features, where larger ones
 diverge."""

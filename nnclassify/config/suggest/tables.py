@@ -25,6 +25,7 @@ from nnclassify.config.suggest.recipe import (
     LINEAR_STEPS,
     SMALL_TABLE_STEPS,
     TABLE_STEPS,
+    WIDE_TABLE_STEPS,
     Recipe,
     linear_lr,
     loss_entries,
@@ -40,6 +41,8 @@ from nnclassify.data.tables import Csv
 from nnclassify.errors import DataError, counted, some
 from nnclassify.settings import yaml_list
 
+FEATURE_ROWS = 10
+"""Training rows per feature below which a network would soon memorize a small table."""
 CLASS_ROWS, HELD_OUT_ROWS = 20, 10
 """Training rows per class from which on much is dropped out, and from which on some are held out for validation."""
 
@@ -96,11 +99,16 @@ def suggest_for_table(
 
 def mlp_entries(num_examples: int, num_features: int, num_classes: int) -> tuple[list[Entry], Recipe]:
     """Return the model section of an MLP for some columns, wider for more examples, and how long to train it."""
-    width = next((width for width, limit in ((64, 1_000), (128, 100_000)) if num_examples < limit), 256)
-    steps = SMALL_TABLE_STEPS if num_examples < 1_000 else TABLE_STEPS
+    if num_examples >= 100_000:
+        width, much, steps = 256, 0.1, TABLE_STEPS
+    elif num_examples >= 1_000:
+        width, much, steps = 128, 0.3, TABLE_STEPS
+    elif num_examples >= FEATURE_ROWS * num_features:
+        width, much, steps = 128, 0.2, SMALL_TABLE_STEPS
+    else:
+        width, much, steps = 64, 0.5, WIDE_TABLE_STEPS
     recipe = recipe_for(num_examples, num_features * width + width * width, steps)
     # Dropout keeps a network from memorizing; with a handful of examples per class, it keeps it from learning.
-    much = next((rate for rate, limit in ((0.5, 1_000), (0.3, 100_000)) if num_examples < limit), 0.1)
     dropout = much if CLASS_ROWS * num_classes <= num_examples else 0.1
     return [Entry("name", "mlp"), Entry("hidden", [width, width]), Entry("dropout", dropout)], recipe
 

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from nnclassify.config.run_config import load_config
+from nnclassify.config.suggest.document import values_of
 from nnclassify.config.suggest.suggest import suggest
 from nnclassify.config.suggest.table_facts import table_facts
 from nnclassify.config.suggest.table_format import names_columns
+from nnclassify.config.suggest.tables import mlp_entries
 from nnclassify.data.columns import is_identifier
 from nnclassify.data.tables import Csv
 from nnclassify.errors import ConfigError, DataError, InputError
@@ -393,6 +395,18 @@ def test_a_table_takes_hidden_layers_only_where_they_help(here: Path, is_linear:
     assert config.optimizer.name == ("sgd" if is_linear else "adamw")
     few = load_config(write("x,z,kind", ["1,2,a", "2,3,b", "3,4,a", "5,4,b", "6,4,a"])).config  # too few to compare
     assert isinstance(few.model, Mlp) and not few.model.hidden
+
+
+@pytest.mark.parametrize(
+    ("num_examples", "num_features", "hidden", "dropout", "epochs"),
+    [(300, 30, 128, 0.2, 107), (300, 31, 64, 0.5, 38), (1_000, 500, 128, 0.3, 96)],  # 2000 * 16 / 300, 700 * 16 / 300
+)
+def test_few_rows_of_many_columns_take_a_small_network_and_much_dropout(
+    num_examples: int, num_features: int, hidden: int, dropout: float, epochs: int
+) -> None:
+    model, recipe = mlp_entries(num_examples, num_features, 2)
+    assert values_of(model) == {"name": "mlp", "hidden": [hidden, hidden], "dropout": dropout}
+    assert recipe.epochs == epochs
 
 
 def test_what_overrides_say_of_the_format_is_used_to_look_at_the_table(here: Path) -> None:
