@@ -17,8 +17,10 @@ from nnclassify.diagnosis.pages import PAGES, page_of, page_text
 from nnclassify.diagnosis.rules.architecture import NORM_OF_ONE
 from nnclassify.diagnosis.rules.rule import Rule, suspect
 from nnclassify.diagnosis.rules.untrained_network import MOVED
+from nnclassify.diagnosis.trials.runner import changed
 from nnclassify.errors import InputError
 from nnclassify.losses import CrossEntropy
+from nnclassify.optim.optimizers import ParameterGroup
 from nnclassify.seeds import torch_rng
 from nnclassify.training.build import build_components
 
@@ -121,6 +123,71 @@ def test_frozen_weights_are_no_vanishing_gradient() -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
     model[0].weight.requires_grad_(False)
     assert list(snapshot(model, CrossEntropy().build([4, 4]), inputs, targets).gradients) == ["2", "4"]
+
+
+@pytest.mark.parametrize(("factor", "is_suspected"), [(1e-6, True), (0.02, True), (1.0, False)])
+def test_a_table_of_tiny_inputs_is_not_normalized(factor: float, is_suspected: bool, tmp_path: Path) -> None:
+    """Columns of standard deviation 1 and 2 times the factor: all below 0.1, or not."""
+    values = np.random.default_rng(0).normal(size=(200, 2))
+    table = pd.DataFrame(factor * values * [1, 2], columns=["a", "b"]).assign(label=values[:, 0] > 0)
+    table.to_csv(tmp_path / "tiny.csv", index=False)
+    for normalize in ("none", "standard"):
+        text = f"dataset: {{name: csv, path: {tmp_path}/tiny.csv, normalize: {normalize}}}\nmodel: mlp\n"
+        found = [one for one in suspicions(text, tmp_path) if one.page.id == "NN116"]
+        assert bool(found) == (is_suspected and normalize == "none")
+        assert all(one.changes == ({"dataset.normalize": "standard"},) for one in found)
+
+
+@pytest.mark.parametrize(
+    ("augment", "text", "change"),
+    [
+        ("{crop: 3}", "shifted by up to 3 of 8 pixels", {"dataset.augment.crop": 1}),
+        ("{crop: 2, cutout: 4}", None, {}),
+        (
+            "{cutout: 5, flip: true}",
+            "mirrored and covered by a square of 5 of 8 pixels",
+            {"dataset.augment.flip": False, "dataset.augment.cutout": 0},
+        ),
+    ],
+)
+def test_images_that_are_shifted_or_covered_too_far_are_suspected(
+    augment: str, text: str | None, change: dict[str, object], tmp_path: Path
+) -> None:
+    """Of 8 pixels, a quarter is 2 and half is 4."""
+    config = f"dataset: {{name: digits, augment: {augment}}}\nmodel: mlp\n"
+    found = [one for one in suspicions(config, tmp_path) if one.page.id == "NN123"]
+    assert [(one.evidence.text, one.changes) for one in found] == (
+        [(f"training images are {text} at random", (change,))] if text else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("groups", "certainty", "rest"),
+    [
+        ('[{match: "hidden*", lr_factor: 1.0e-6}]', "likely", []),
+        ('[{match: "hidden*", epochs: 2}]', "possible", []),
+        (
+            '[{match: "*.bias", lr_factor: 64.0}, {match: "hidden*", epochs: 2, weight_decay: 0.0}]',
+            "possible",
+            [{"match": "*.bias", "lr_factor": 64.0}, {"match": "hidden*", "weight_decay": 0.0}],
+        ),
+        ('[{match: "hidden*", epochs: 8, lr_factor: 0.1}]', None, []),
+    ],
+)
+def test_groups_that_hardly_learn_are_suspected_and_keep_their_other_options(
+    groups: str, certainty: str | None, rest: list[dict[str, object]], tmp_path: Path
+) -> None:
+    text = (
+        f"dataset: moons\nmodel: {{name: mlp, hidden: [8]}}\noptimizer: {{name: sgd, groups: {groups}}}\nepochs: 10\n"
+    )
+    found = [one for one in suspicions(text, tmp_path) if one.path == "optimizer.groups"]
+    assert [one.certainty for one in found] == [certainty] * (certainty is not None)
+    assert all(one.changes == ({"optimizer.groups": rest},) for one in found)
+    loaded = load_config(str(tmp_path / "config.yaml"))
+    for one in found:
+        assert changed(loaded.source, loaded.config, one.changes[0]).optimizer.groups == [
+            ParameterGroup.model_validate(group) for group in rest
+        ]
 
 
 def test_layers_are_counted_from_one_and_keep_what_they_set(tmp_path: Path) -> None:

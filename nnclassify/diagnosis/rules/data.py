@@ -186,9 +186,11 @@ def _scales(given: RuleInputs) -> Iterator[Suspicion]:
 RAW_INPUTS = Page(
     id="NN116",
     title="inputs that are not normalized",
-    looks_at="An input above 10 in absolute value, after normalization, with a normalize other than standard; a fault"
-    " if the network learns better, or with more of its seeds, with standard.",
-    why="Large inputs make units saturate or die in the first updates, and such units do not recover.",
+    looks_at="An input above 10 in absolute value, after normalization, or no column with a standard deviation of 0.1,"
+    " with a normalize other than standard; a fault if the network learns better, or with more of its seeds, with"
+    " standard.",
+    why="Large inputs make units saturate or die in the first updates, and such units do not recover; small ones "
+    "hardly change the outputs, and their weights hardly move.",
     source=LECUN,
     fix="dataset.normalize: standard.",
     example="dataset: {name: rgb, normalize: none}\nmodel: {name: mlp, hidden: [4, 4]}\n",
@@ -196,12 +198,22 @@ RAW_INPUTS = Page(
 )
 LARGE = 10.0
 """Three times the largest of 1,000 draws from a standard normal distribution."""
+SMALL = 0.1
+"""The gradient of the first weights is proportional to the inputs, and so is what a change of them does: together they
+learn a hundred times more slowly than with a standard deviation of 1."""
 
 
 def _raw_inputs(given: RuleInputs) -> Iterator[Suspicion]:
-    if given.facts.largest > LARGE and given.config.dataset.normalize != "standard":
-        evidence = Evidence(f"inputs reach {given.facts.largest:.3g}", given.facts.largest, LARGE)
-        yield Suspicion(RAW_INPUTS, "likely", "dataset.normalize", evidence, ({"dataset.normalize": "standard"},))
+    if given.config.dataset.normalize == "standard":
+        return
+    largest, spread = given.facts.largest, max(given.facts.scales, default=0.0)
+    if largest > LARGE:
+        evidence = Evidence(f"inputs reach {largest:.3g}", largest, LARGE)
+    elif 0 < spread < SMALL:
+        evidence = Evidence(f"no column has a standard deviation above {spread:.2g}", spread, SMALL)
+    else:
+        return
+    yield Suspicion(RAW_INPUTS, "likely", "dataset.normalize", evidence, ({"dataset.normalize": "standard"},))
 
 
 DIVIDED = Page(
@@ -280,9 +292,10 @@ def _revealing(given: RuleInputs) -> Iterator[Suspicion]:
 MIRRORED = Page(
     id="NN123",
     title="random changes to images that change their class",
-    looks_at="augment.flip, and augment.rotate above 45 degrees; a fault if the network learns much better without "
-    "them.",
-    why="A mirrored b is a d, and a 6 upside down is a 9: the network is trained on such images with the wrong label.",
+    looks_at="augment.flip, augment.rotate above 45 degrees, augment.crop above a quarter of the side of an image, and "
+    "augment.cutout above half of it; a fault if the network learns much better without them.",
+    why="A mirrored b is a d, a 6 upside down is a 9, and of an image that is shifted or covered too far, too little is"
+    " left to see: the network is trained on such images with the wrong label.",
     source="Shorten and Khoshgoftaar, A survey on image data augmentation for deep learning, 2019",
     fix="dataset.augment: {crop: 1}, or {rotate: 10}: only changes that leave the class as it is.",
     example="dataset: {name: digits, augment: {flip: true}}\nmodel: {name: mlp, hidden: [16]}\n",
@@ -292,20 +305,34 @@ LARGE_ANGLE, SMALL_ANGLE = 45.0, 10.0
 """Letters and digits are written at angles of a few degrees; from 45 on, a minus may become a slash."""
 
 
+LARGE_SHIFT, SMALL_SHIFT, LARGE_HOLE = 1 / 4, 1 / 8, 1 / 2
+"""As fractions of the side of an image: customary are 4 of 32 pixels for crops (He et al., 2015) and 16 of 32 for
+cutout (DeVries and Taylor, 2017)."""
+
+
 def _mirrored(given: RuleInputs) -> Iterator[Suspicion]:
     augment = given.config.dataset.augmentation()
     if augment is None:
         return
-    done: list[str] = []
-    change: dict[str, object] = {}
-    if augment.flip:
-        done.append("mirrored")
-        change["dataset.augment.flip"] = False
-    if augment.rotate > LARGE_ANGLE:
-        done.append(f"rotated by up to {augment.rotate:g} degrees")
-        change["dataset.augment.rotate"] = SMALL_ANGLE
-    if done:
-        evidence = Evidence(f"training images are {' and '.join(done)} at random")
+    side = min(given.facts.shape[1:])
+    too_much = {
+        "flip": (bool(augment.flip), "mirrored", False),
+        "rotate": (augment.rotate > LARGE_ANGLE, f"rotated by up to {augment.rotate:g} degrees", SMALL_ANGLE),
+        "crop": (
+            augment.crop > LARGE_SHIFT * side,
+            f"shifted by up to {augment.crop} of {side} pixels",
+            int(SMALL_SHIFT * side),
+        ),
+        "cutout": (
+            augment.cutout > LARGE_HOLE * side,
+            f"covered by a square of {augment.cutout} of {side} pixels",
+            0,
+        ),
+    }
+    found = {key: (text, better) for key, (is_large, text, better) in too_much.items() if is_large}
+    if found:
+        evidence = Evidence(f"training images are {' and '.join(text for text, _ in found.values())} at random")
+        change = {f"dataset.augment.{key}": better for key, (_, better) in found.items()}
         yield Suspicion(MIRRORED, "possible", "dataset.augment", evidence, (change,))
 
 

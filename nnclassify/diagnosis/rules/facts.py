@@ -45,6 +45,7 @@ class DataFacts:
         distinct: The largest number of distinct values of any one input in the sample.
         contradicted: The fraction of all examples that are identical to one with another label.
         revealing: Columns of a table that give the label away, each with what it predicts alone, in words.
+        shape: The shape of an example: `(C, H, W)` for images.
     """
 
     num_examples: int
@@ -63,6 +64,7 @@ class DataFacts:
     distinct: int
     contradicted: float = 0.0
     revealing: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
 
     @property
     def scale_ratio(self) -> float:
@@ -99,6 +101,7 @@ def data_facts(splits: Splits, transform: Transform) -> DataFacts:
         distinct=max(len(flat[:, column].unique()) for column in _some(flat.shape[1])),
         contradicted=_contradicted(contents),
         revealing=_revealing(splits) if is_table else (),
+        shape=tuple(sample.shape[1:]),
     )
 
 

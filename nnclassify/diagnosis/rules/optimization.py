@@ -162,10 +162,10 @@ def _clipped(given: RuleInputs) -> Iterator[Suspicion]:
 MEMORY = Page(
     id="NN407",
     title="optimizer options far from their common values",
-    looks_at="momentum or beta1 above 0.98, beta2 or alpha below 0.5, rho below 0.5, or eps above 0.001; a fault if "
-    "the default learns much better.",
+    looks_at="momentum or beta1 above 0.98, beta2 or alpha below 0.5, rho below 0.5, eps above 0.001, or groups with "
+    "an lr_factor below 0.01 or with epochs below half of the run's; a fault if the default learns much better.",
     why="Averages over too many updates overshoot, and averages over too few follow the noise of each batch; a large "
-    "eps makes updates too small.",
+    "eps makes updates too small; and frozen weights stay random.",
     source="Kingma and Ba, Adam, 2014 (arXiv:1412.6980); Sutskever et al., 2013",
     fix="Leave the option out.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: sgd, lr: 0.1, momentum: 0.999}\n",
@@ -191,6 +191,34 @@ def _memory(given: RuleInputs) -> Iterator[Suspicion]:
             limit = low if value < low else high
             default: Any = 0.9 if key == "momentum" else type(optimizer).model_fields[key].default
             yield odd_option(MEMORY, f"optimizer.{key}", value, limit, default)
+    yield from _frozen_groups(given)
+
+
+SLOW_GROUP = 0.01
+"""Discriminative fine-tuning divides the learning rate by 2.6 per layer (Howard and Ruder, 2018, arXiv:1801.06146): by
+about a hundred over five layers."""
+
+
+def _frozen_groups(given: RuleInputs) -> Iterator[Suspicion]:
+    """Suspect groups of parameters that hardly learn; those frozen later are not worth a word if all is well."""
+    groups = given.config.optimizer.groups
+    slow = [group for group in groups if group.lr_factor < SLOW_GROUP]
+    short = [group for group in groups if group.epochs is not None and group.epochs * 2 < given.config.epochs]
+    if slow or short:
+        texts = [f"{group.match} learns at {group.lr_factor:g} of the learning rate" for group in slow]
+        texts += [f"{group.match} is frozen after {counted(group.epochs or 0, 'epoch')}" for group in short]
+        evidence = Evidence(", ".join(texts), min(group.lr_factor for group in groups), SLOW_GROUP)
+        certainty: Certainty = "likely" if slow else "possible"
+        yield Suspicion(MEMORY, certainty, "optimizer.groups", evidence, ({"optimizer.groups": _thawed(given)},))
+
+
+def _thawed(given: RuleInputs) -> list[dict[str, Any]]:
+    """Return the groups without the options that keep them from learning; those that set nothing else are left out."""
+    kept = []
+    for group in given.config.optimizer.groups:
+        frozen = {"epochs", *(["lr_factor"] if group.lr_factor < SLOW_GROUP else [])}
+        kept.append(group.model_dump(exclude_unset=True, exclude=frozen))
+    return [group for group in kept if len(group) > 1]
 
 
 LOSS_OPTIONS = Page(
