@@ -1,10 +1,12 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.diagnosis.__main__ import Score, table
 from benchmarks.diagnosis.cases import read_cases, read_set
+from benchmarks.diagnosis.fresh_tables import write_fresh_tables
 from benchmarks.diagnosis.noisy_tables import write_noisy_tables
 from benchmarks.diagnosis.odd_tables import write_odd_tables
 from benchmarks.diagnosis.sets import SETS, cases_of, load_case
@@ -38,8 +40,15 @@ def test_a_fault_is_slow_where_its_twin_is(tmp_path: Path) -> None:
     assert [fault.name for fault in read_set(file)[1]] == ["short"]
 
 
-def test_every_case_of_the_second_set_says_where_it_comes_from() -> None:
-    cases = read_cases(SETS["held_out_2"])
+def test_the_third_set_has_over_thirty_of_each_kind() -> None:
+    healthy, faults = read_set(SETS["held_out_3"])
+    assert len(healthy) >= 30 and len(faults) >= 36
+    assert {fault.twin for fault in faults} < healthy.keys()
+
+
+@pytest.mark.parametrize("set_name", ["held_out_2", "held_out_3"])
+def test_every_case_of_a_held_out_set_says_where_it_comes_from(set_name: str) -> None:
+    cases = read_cases(SETS[set_name])
     assert all(case["source"] for case in [*cases["healthy"].values(), *cases["faulty"]])
     assert all(case["causes"] for case in cases["faulty"])
 
@@ -51,6 +60,17 @@ def test_noisy_tables_are_the_same_each_time(tmp_path: Path) -> None:
     names = [path.name for path in (tmp_path / "a").iterdir()]
     assert len(names) == 13
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+
+
+def test_fresh_tables_are_the_same_each_time_and_keep_their_units(tmp_path: Path) -> None:
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        write_fresh_tables(folder)
+    names = [path.name for path in (tmp_path / "a").iterdir()]
+    assert len(names) == 8
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+    plain, tiny = (np.genfromtxt(tmp_path / "a" / f"traces{kind}.csv", delimiter=",")[1:, :6] for kind in ("", "_tiny"))
+    np.testing.assert_allclose(1e-6 * plain, tiny, rtol=1e-6)
 
 
 def test_of_the_odd_tables_one_part_in_200_and_one_in_25_is_a_defect(tmp_path: Path) -> None:
