@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from nnclassify.errors import DeviceError
+from nnclassify.errors import DeviceError, one_line
 from nnclassify.training.functional_state import FunctionalState
 
 Results = tuple[Tensor, Tensor]
@@ -135,7 +135,12 @@ class VerifiedSteps:
     def _difference(self, take: TakeSteps, inputs: Tensor, targets: Tensor, rates: Tensor) -> str | None:
         """Return how the fast steps differ from others by more than rounding, or None."""
         start = Snapshot.of(self.state)
-        fast = Snapshot.of(self.state, *self.fast.run(inputs, targets, rates))
+        try:
+            fast = Snapshot.of(self.state, *self.fast.run(inputs, targets, rates))
+        except torch.OutOfMemoryError:  # which says nothing about the step
+            raise
+        except RuntimeError as cause:  # such as an operation of a user's own network that compiled code cannot call
+            return f"it fails ({one_line(cause)})"
         start.restore()
         eager = Snapshot.of(self.state, *take(inputs, targets, rates))
         if not fast.same_random(eager):

@@ -238,6 +238,17 @@ def test_a_gradient_that_is_zero_up_to_rounding_is_no_fault(member: Callable[[],
     assert verdict_at(0.9, seed=0) is not None
 
 
+def test_a_step_that_cannot_be_run_is_set_aside() -> None:
+    """As that of an LSTM, whose backward pass the compiled code cannot call, with torch 2.14."""
+
+    def fails(before: Snapshot, outputs: Tensor, losses: Tensor) -> Results:
+        raise RuntimeError("Unable to find a proxy executor")
+
+    step = build(Sgd(), compiled=True, placement=CPU)
+    found = verdict(step, Spoiled(step, fails))
+    assert found is not None and "it fails (Unable to find a proxy executor)" in found
+
+
 def test_what_was_proven_is_run_without_a_proof() -> None:
     step = build(Sgd(), compiled=True, averaging=EMA, placement=CPU)
     assert verdict(step, Spoiled(step, nothing)) is None
