@@ -282,7 +282,9 @@ def check_forward(model: nn.Module, inputs: Tensor, num_outputs: int) -> None:
 
     def note(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         return lambda module, args: seen.extend(
-            (f"{name} ({type(module).__name__})", tuple(arg.shape)) for arg in args[:1] if isinstance(arg, Tensor)
+            (f"layer {name} ({type(module).__name__})" if name else "the network", tuple(arg.shape))
+            for arg in args[:1]
+            if isinstance(arg, Tensor)
         )
 
     leaves = [(name, module) for name, module in model.named_modules() if not list(module.children())]
@@ -295,7 +297,7 @@ def check_forward(model: nn.Module, inputs: Tensor, num_outputs: int) -> None:
             raise ModelError(f"model: forward pass of inputs {tuple(inputs.shape)}: {raised}", ("model",)) from cause
         layer, shape = seen[-1] if seen else ("the network", tuple(inputs.shape))
         raise ModelError(
-            f"model: layer {layer} does not accept inputs of shape {shape} ({one_line(cause)}); change the model or "
+            f"model: {layer} does not accept inputs of shape {shape} ({one_line(cause)}); change the model or "
             "the size of the images",
             ("model",),
         ) from cause

@@ -34,6 +34,7 @@ class ProgressBar(Observer):
             dynamic_ncols=True,
             mininterval=BAR_SECONDS,
             file=sys.stderr,
+            disable=sys.stderr is None,  # as in a program without a console
         )
 
     def steps_done(self, trainer: Trainer, num_steps: int) -> None:

@@ -96,6 +96,16 @@ def test_a_image_size_that_a_network_does_not_take_is_refused() -> None:
         check_forward(network, torch.zeros(2, 3, 32, 32), 3)
 
 
+def test_an_input_that_no_layer_has_seen_is_refused_in_good_english() -> None:
+    class Picky(nn.Module):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            assert inputs.shape[-1] == 224, "wrong height"
+            return inputs
+
+    with pytest.raises(ModelError, match=r"^model: the network does not accept inputs of shape \(2, 32\)"):
+        check_forward(Picky(), torch.zeros(2, 32), 3)
+
+
 def test_batch_norm_in_a_hidden_layer_needs_two_examples() -> None:
     with pytest.raises(ModelError, match="batch_size: found 1 with batch norm in a hidden layer"):
         trainer_of(model={"name": "mlp", "hidden": [4], "batch_norm": True}, batch_size=1)
