@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -187,7 +187,7 @@ def snapshot(model: nn.Module, loss_fn: LossFunction, inputs: Tensor, targets: T
         with torch.no_grad():
             for buffer, kept in zip(model.buffers(), buffers, strict=True):
                 buffer.copy_(kept)
-    norms = _gradient_norms(model, dict(zip(map(id, parameters), gradients, strict=True)))
+    norms = _gradient_norms(model, dict(zip(map(id, parameters), gradients, strict=True)), seen)
     outputs, loss = outputs.detach().float(), loss.detach()
     deviation = float(outputs.std(dim=0).mean()) if len(outputs) > 1 else float(outputs.abs().mean())
     spread = deviation / max(float(outputs.abs().mean()), 1e-30)
@@ -208,11 +208,14 @@ def mixing(model: nn.Module, inputs: Tensor) -> float:
     return moved if math.isfinite(moved) else 0.0
 
 
-def _gradient_norms(model: nn.Module, gradients: dict[int, Tensor | None]) -> dict[str, float]:
-    """Root mean square of each weight matrix's gradient: comparable between layers of different sizes."""
+def _gradient_norms(model: nn.Module, gradients: dict[int, Tensor | None], seen: Collection[str]) -> dict[str, float]:
+    """Root mean square of each weight matrix's gradient: comparable between layers of different sizes. Layers that the
+    forward pass does not use are left out."""
     norms: dict[str, float] = {}
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear | nn.Conv2d) and module.weight.requires_grad:
             gradient = gradients.get(id(module.weight))
+            if gradient is None and name not in seen:
+                continue
             norms[name] = 0.0 if gradient is None else float(gradient.float().square().mean().sqrt())
     return norms
