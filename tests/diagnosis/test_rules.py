@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -123,6 +124,28 @@ def test_frozen_weights_are_no_vanishing_gradient() -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
     model[0].weight.requires_grad_(False)
     assert list(snapshot(model, CrossEntropy().build([4, 4]), inputs, targets).gradients) == ["2", "4"]
+
+
+@pytest.mark.parametrize(
+    ("momentum", "epochs", "is_suspected"), [(0.01, 50, True), (0.01, 200, False), (0.1, 1, False)]
+)
+def test_running_statistics_take_as_many_updates_as_their_momentum_says(
+    momentum: float, epochs: int, is_suspected: bool, tmp_path: Path
+) -> None:
+    """Two updates an epoch: 0.99^100 is 0.37, 0.99^400 is 0.02."""
+    model = f"{{name: mlp, hidden: [8], batch_norm: true, norm: {{momentum: {momentum}}}}}"
+    found = suspicions(f"dataset: iris\nmodel: {model}\nepochs: {epochs}\nbatch_size: 60\n", tmp_path)
+    assert ("NN311" in [one.page.id for one in found]) == is_suspected
+
+
+def test_layers_that_are_not_used_are_no_vanishing_gradient() -> None:
+    class First(nn.Sequential):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return cast("torch.Tensor", self[0](inputs))
+
+    inputs, targets = torch.randn(8, 3, generator=torch_rng(0, "unused")), torch.tensor([0, 1] * 4)
+    model = First(nn.Linear(3, 2), nn.Linear(2, 2))
+    assert list(snapshot(model, CrossEntropy().build([4, 4]), inputs, targets).gradients) == ["0"]
 
 
 @pytest.mark.parametrize(("factor", "is_suspected"), [(1e-6, True), (0.02, True), (1.0, False)])

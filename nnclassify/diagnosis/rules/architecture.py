@@ -151,6 +151,41 @@ def _norm_of_one(given: RuleInputs) -> Iterator[Suspicion]:
         yield Suspicion(NORM_OF_ONE, certainty, "batch_size", evidence, ({"batch_size": 32},))
 
 
+STATISTICS = Page(
+    id="NN311",
+    title="running statistics of batch norm that hardly move",
+    looks_at="norm.momentum below 0.1, and so low that after all updates of the run more than a tenth of the running "
+    "mean and variance is what they started with; a fault if the network learns much better with 0.1.",
+    why="Evaluation and predict normalize by the running mean and variance, which start at 0 and 1; momentum is the "
+    "weight of a new batch, where TensorFlow's 0.99 is that of the old ones.",
+    source="Ioffe and Szegedy, Batch normalization, 2015 (arXiv:1502.03167), section 3.1",
+    fix="model.norm.momentum: 0.1, or leave it out.",
+    example="dataset: iris\nmodel: {name: mlp, hidden: [16], batch_norm: true, norm: {momentum: 0.00001}}\n",
+    near_miss="dataset: iris\nmodel: {name: mlp, hidden: [16], batch_norm: true, norm: {momentum: 0.05}}\n"
+    "epochs: 100\n",
+)
+USUAL_MOMENTUM, STILL_INITIAL = 0.1, 0.1
+"""torch's momentum; and how much of the initial statistics may be left: n updates leave (1 - momentum)^n of them."""
+
+
+def _statistics(given: RuleInputs) -> Iterator[Suspicion]:
+    model = given.config.model
+    if not isinstance(model, DenseModel) or not given.has_batch_norm:
+        return
+    momentum = model.norm.momentum
+    left = (1 - momentum) ** given.total_steps
+    if momentum < USUAL_MOMENTUM and left > STILL_INITIAL:
+        updates = counted(given.total_steps, "update")
+        evidence = Evidence(
+            f"norm.momentum {momentum:g} leaves {left:.0%} of the initial mean and variance after {updates}",
+            left,
+            STILL_INITIAL,
+        )
+        yield Suspicion(
+            STATISTICS, "likely", "model.norm.momentum", evidence, ({"model.norm.momentum": USUAL_MOMENTUM},)
+        )
+
+
 ACTIVATION = Page(
     id="NN309",
     title="an activation function that hinders learning here",
@@ -195,6 +230,7 @@ def _activation(given: RuleInputs) -> Iterator[Suspicion]:
 RULES = (
     Rule(SYMMETRIC, _symmetric),
     Rule(NORM_OF_ONE, _norm_of_one),
+    Rule(STATISTICS, _statistics),
     Rule(DROPOUT, _dropout),
     Rule(LINEAR, _linear),
     Rule(NARROW, _narrow),
