@@ -19,7 +19,7 @@ from nnclassify.data.encoding import (
     OneHotColumn,
     date_of,
 )
-from nnclassify.data.image_labels import COLUMNS
+from nnclassify.data.image_lists import COLUMNS
 from nnclassify.data.labels import missing_labels
 from nnclassify.data.number_formats import LIMIT
 from nnclassify.data.split_names import SPLIT_NAMES, split_of
