@@ -47,3 +47,11 @@ def test_where_some_examples_are_compared_a_linear_model_has_to_be_better(
 @pytest.mark.parametrize(("num_features", "limit"), [(10, 2000), (500, 2000), (2000, 1000), (200_000, 500)])
 def test_fewer_examples_of_many_features_are_compared(num_features: int, limit: int) -> None:
     assert num_compared(num_features) == limit  # 1000^2 * 2000 multiplications
+
+
+def test_where_a_few_values_are_far_from_all_others_a_tree_says_that_no_line_will_do(here: Path) -> None:
+    rng = np.random.default_rng(0)
+    inputs = rng.uniform(size=(200, 1))
+    inputs[:10] *= 1e5  # the others differ by less than 1e-4 standard deviations
+    splits = splits_of(inputs, (inputs[:, 0] > 0.5) & (inputs[:, 0] < 1))
+    assert not is_linear(splits)
