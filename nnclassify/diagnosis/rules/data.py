@@ -312,7 +312,7 @@ cutout (DeVries and Taylor, 2017)."""
 
 def _mirrored(given: RuleInputs) -> Iterator[Suspicion]:
     augment = given.config.dataset.augmentation()
-    if augment is None:
+    if augment is None or len(given.facts.shape) < 3:
         return
     side = min(given.facts.shape[1:])
     too_much = {
