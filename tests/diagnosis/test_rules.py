@@ -138,6 +138,13 @@ def test_running_statistics_take_as_many_updates_as_their_momentum_says(
     assert ("NN311" in [one.page.id for one in found]) == is_suspected
 
 
+def test_arrays_of_features_are_not_looked_at_as_images(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", x=np.eye(40, 3), y=np.arange(40) % 2)
+    files = f"train_inputs: '{tmp_path}/t.npz:x', train_targets: '{tmp_path}/t.npz:y', test: 0.2"
+    found = suspicions(f"dataset: {{name: tensors, {files}}}\nmodel: mlp\n", tmp_path)
+    assert "NN123" not in [one.page.id for one in found]
+
+
 def test_layers_that_are_not_used_are_no_vanishing_gradient() -> None:
     class First(nn.Sequential):
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
