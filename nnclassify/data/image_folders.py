@@ -44,7 +44,7 @@ from nnclassify.data.image_listing import (
 from nnclassify.data.labels import grouped
 from nnclassify.data.split_names import is_unlabeled, split_and_rest, split_of
 from nnclassify.data.splitting import Labels
-from nnclassify.errors import DataError, counted, some
+from nnclassify.errors import DataError, counted, shell_command, some
 from nnclassify.files.paths import is_folder
 
 TRAINING = "training folder"
@@ -163,7 +163,7 @@ def _leave_out_copies(
         if not {file[inside:] for file in listing.paths.names()} <= originals:
             raise DataError(
                 f"{folders[name]}: contains folders {some(again)}, like the classes next to it, with other images; "
-                f"move it away, or train on it alone: nnclassify train {folders[name]}"
+                f"move it away, or train on it alone: {shell_command('train', folders[name])}"
             )
         notes.append(f"{folders[name]}: not used: it holds images of {some(again)} again, which are next to it")
         del folders[name], found[name]
