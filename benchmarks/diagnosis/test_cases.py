@@ -1,4 +1,5 @@
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -53,22 +54,22 @@ def test_every_case_of_a_held_out_set_says_where_it_comes_from(set_name: str) ->
     assert all(case["causes"] for case in cases["faulty"])
 
 
-def test_noisy_tables_are_the_same_each_time(tmp_path: Path) -> None:
-    for folder in (tmp_path / "a", tmp_path / "b"):
+def assert_same_each_time(write: Callable[[Path], None], count: int, root: Path) -> None:
+    """Write tables twice, as many as expected, to folders `a` and `b`, which are the same."""
+    for folder in (root / "a", root / "b"):
         folder.mkdir()
-        write_noisy_tables(folder)
-    names = [path.name for path in (tmp_path / "a").iterdir()]
-    assert len(names) == 13
-    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+        write(folder)
+    names = [path.name for path in (root / "a").iterdir()]
+    assert len(names) == count
+    assert all((root / "a" / name).read_bytes() == (root / "b" / name).read_bytes() for name in names)
+
+
+def test_noisy_tables_are_the_same_each_time(tmp_path: Path) -> None:
+    assert_same_each_time(write_noisy_tables, 13, tmp_path)
 
 
 def test_fresh_tables_are_the_same_each_time_and_keep_their_units(tmp_path: Path) -> None:
-    for folder in (tmp_path / "a", tmp_path / "b"):
-        folder.mkdir()
-        write_fresh_tables(folder)
-    names = [path.name for path in (tmp_path / "a").iterdir()]
-    assert len(names) == 8
-    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+    assert_same_each_time(write_fresh_tables, 8, tmp_path)
     plain, tiny = (np.genfromtxt(tmp_path / "a" / f"traces{kind}.csv", delimiter=",")[1:, :6] for kind in ("", "_tiny"))
     np.testing.assert_allclose(1e-6 * plain, tiny, rtol=1e-6)
 
