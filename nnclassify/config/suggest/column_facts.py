@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,8 +39,21 @@ DECORATED = re.compile(
 _NUMBERS = re.compile(r"\[?\s*[-+\d.eE]+([\s,;]+[-+\d.eE]+){7,}\s*\]?")
 """A list of at least eight numbers."""
 PLAIN = "write all in the same format to use the column"
-MAX_CODES, CODE_ROWS = 50, 100
-"""A column of this many whole numbers at most, with this many rows each, is taken for codes of categories."""
+MAX_CODES, CODE_ROWS, NAMED_CODE_ROWS = 50, 100, 10
+"""A column of this many whole numbers at most, with this many rows each, is taken for codes of categories; one that is
+called like codes needs fewer rows."""
+_CODES = re.compile(
+    r"(.*[_ .-]|.*(?-i:[a-z](?=[A-Z])))?(code|type|kind|category|zip|plz|post(al)?|district|region|store|shop)"
+    r"([_ .-]?(code|id|no|nr|nbr|num|number))?[_ .-]?\d*",
+    re.I,
+)
+"""Names of columns of codes, such as `zip_code` or `StoreType`."""
+SCALE, SCALE_RANGE = 8, 4
+"""So many columns of whole numbers with the same largest value, this much above 0 at least, are on one scale, as pixels
+are; fewer values may be letters, as the bases of DNA."""
+MOST_COUNTS, RARE = 0.9, 0.1
+"""Columns are taken for counts if the first fraction of them have the distribution of counts; the largest count has at
+most the second fraction of the rows of the most common one."""
 MIN_VALUES = 5
 """A column with fewer values, and more gaps, may have none in the training split."""
 MIN_DAYS = 5
@@ -237,9 +252,59 @@ def _holds_codes(facts: ColumnFacts, decimal: str) -> bool:
     texts = [*facts.counts]
     if are_padded(texts):
         return 3 <= len(texts) <= FEW_CATEGORIES
-    values = {as_number(text, decimal) for text in texts}
-    is_whole = all(value is not None and value >= 0 and value.is_integer() for value in values)
-    return is_whole and 3 <= len(values) <= min(MAX_CODES, facts.num_rows / CODE_ROWS)
+    rows = NAMED_CODE_ROWS if _CODES.fullmatch(facts.name) else CODE_ROWS
+    return 3 <= len(_whole_numbers(facts, decimal)) <= min(MAX_CODES, facts.num_rows / rows)
+
+
+def _whole_numbers(facts: ColumnFacts, decimal: str) -> dict[float, int]:
+    """Return the rows of each number of a column, in order, if all are whole and none is negative; else nothing."""
+    rows = Counter[float]()
+    for text, count in facts.counts.items():
+        value = as_number(text, decimal)
+        if value is None or value < 0 or not value.is_integer():
+            return {}
+        rows[value] += count
+    return dict(sorted(rows.items()))
+
+
+def find_scales(columns: Sequence[ColumnFacts], decimal: str) -> None:
+    """Take whole numbers for numbers, not codes, where many columns are on one scale, as pixels are, or are counts.
+
+    Their order means something there, and a feature for each number of each column would be too many to learn from.
+    """
+    numeric = [facts for facts in columns if facts.is_coded or isinstance(facts.column, NumberColumn)]
+    rows_of = {facts.name: found for facts in numeric if (found := _whole_numbers(facts, decimal))}
+    largest = {name: max(rows) for name, rows in rows_of.items()}
+    shared = {value for value, count in Counter(largest.values()).items() if count >= SCALE and value >= SCALE_RANGE}
+    scale_of: dict[str, float] = {}
+    for name, value in largest.items():
+        if value in shared:
+            scale_of[_series(name)] = max(value, scale_of.get(_series(name), value))
+    coded = [facts for facts in numeric if facts.is_coded and not _are_certain_codes(facts)]
+    are_many = sum(largest[facts.name] >= SCALE_RANGE for facts in coded) >= SCALE
+    are_counts = are_many and sum(_is_count(rows_of[facts.name]) for facts in coded) >= MOST_COUNTS * len(coded)
+    for facts in coded:
+        if are_counts or largest[facts.name] <= scale_of.get(_series(facts.name), -1):
+            facts.is_coded, facts.column = False, NumberColumn(name=facts.name)
+
+
+def _series(name: str) -> str:
+    """Return what the names of columns have in common that are numbered, such as `pixel0` and `pixel1`."""
+    return re.sub(r"\d+", "#", name)
+
+
+def _are_certain_codes(facts: ColumnFacts) -> bool:
+    return are_padded([*facts.counts]) or _CODES.fullmatch(facts.name) is not None
+
+
+def _is_count(rows: Mapping[float, int]) -> bool:
+    """Return whether numbers have the distribution of counts: from 0 or 1, fewer rows the further from the most common
+    number, but for chance, and few at the end. Codes in alphabetical order are as common as they happen to be."""
+    counts = [*rows.values()]
+    mode = counts.index(max(counts))
+    outward = [*itertools.pairwise(counts[mode:]), *itertools.pairwise(counts[mode::-1])]
+    is_falling = all(further <= nearer + 3 * math.sqrt(nearer) for nearer, further in outward)
+    return min(rows) <= 1 and is_falling and counts[-1] <= RARE * counts[mode]
 
 
 def are_padded(texts: Sequence[str]) -> bool:

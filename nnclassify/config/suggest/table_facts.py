@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nnclassify.config.suggest.column_facts import GROUP, IDENTIFIER, SPLIT, ColumnFacts, decide, is_split
+from nnclassify.config.suggest.column_facts import GROUP, IDENTIFIER, SPLIT, ColumnFacts, decide, find_scales, is_split
 from nnclassify.config.suggest.table_format import LABEL_NAMES, is_missing, opened
 from nnclassify.data.column_kinds import YEARS
 from nnclassify.data.columns import give_away
@@ -122,6 +122,7 @@ def table_facts(
     is_certain = _is_certain(table, columns)
     for facts in features:
         decide(facts, decimal, is_certain=is_certain)
+    find_scales(features, decimal)
     if not isinstance(found, str):
         return TableFacts(path, written, num_rows, features, found, guessed=False, classes={})
     of_label = next(facts for facts in columns if facts.name == found)

@@ -1,9 +1,11 @@
 """Tests of what is found in a table, of its label column, and of the suggested config."""
 
 import random
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -152,6 +154,31 @@ def test_names_that_are_all_different_are_not_used(here: Path) -> None:
 def test_a_few_whole_numbers_of_many_rows_each_are_codes(here: Path) -> None:
     rows = [f"{index % 5},{index % 80},{index % 3}.5,{'ab'[index % 7 % 2]}" for index in range(600)]
     assert dataset_of(write("code,age,x,kind", rows)).categories == {"code": "one_hot"}
+
+
+def test_codes_by_name_need_few_rows_each(here: Path) -> None:
+    rows = [f"{10115 + 37 * (index % 9)},{index % 9},{index % 3}.5,{'ab'[index % 7 % 2]}" for index in range(120)]
+    assert dataset_of(write("ZipCode,rooms,x,kind", rows)).categories == {"ZipCode": "one_hot"}
+
+
+@pytest.mark.parametrize(
+    ("names", "drawn", "categories"),
+    [
+        ("pixel_{}", lambda rng: rng.integers(0, [2, 3] + [17] * 8, (2000, 10)), 0),
+        ("q{}", lambda rng: rng.integers(1, 6, (2000, 10)), 0),
+        ("{}", lambda rng: rng.poisson(np.linspace(1, 2, 10), (2000, 10)), 0),  # counts
+        ("x{}", lambda rng: rng.integers(0, range(3, 13), (2000, 10)), 10),  # codes: as many as there happen to be
+        ("base{}", lambda rng: rng.integers(0, 4, (2000, 10)), 10),  # letters
+        ("store{}", lambda rng: rng.integers(0, 10, (2000, 10)), 10),
+    ],
+)
+def test_many_columns_on_one_scale_are_numbers(
+    here: Path, names: str, drawn: Callable[[np.random.Generator], np.ndarray], categories: int
+) -> None:
+    values = drawn(np.random.default_rng(0))
+    rows = [",".join([*map(str, row), "ab"[index % 7 % 2]]) for index, row in enumerate(values.tolist())]
+    header = ",".join([names.format("abcdefghij"[i] if names == "{}" else i) for i in range(10)])
+    assert len(dataset_of(write(f"{header},kind", rows)).categories or ()) == categories
 
 
 @pytest.mark.parametrize(("name", "group"), [("patient_id", "patient_id"), ("patient_age", None)])
