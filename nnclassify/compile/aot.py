@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -115,9 +114,7 @@ def kept_library(described: str, tensors: list[Tensor], group_size: int, num_thr
 
 def machine_facts() -> list[str]:
     """Return what machine code depends on in addition to its source: torch and the CPU."""
-    tells = hasattr(torch.cpu, "get_capabilities")  # older releases do not have it
-    processor = repr(sorted(torch.cpu.get_capabilities().items())) if tells else platform.processor()
-    return [str(torch.__version__), processor]
+    return [str(torch.__version__), repr(sorted(torch.cpu.get_capabilities().items()))]
 
 
 @cache

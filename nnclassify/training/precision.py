@@ -32,8 +32,7 @@ def is_fast(device: torch.device) -> bool:
     """Return whether a device has instructions for bfloat16 products: AVX-512 BF16, AMX, or CUDA's from Ampere on."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    tells = device.type == "cpu" and hasattr(torch.cpu, "get_capabilities")  # older releases do not have it
-    capabilities = torch.cpu.get_capabilities() if tells else {}
+    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
