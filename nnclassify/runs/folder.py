@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from nnclassify.data.image_listing import RUNS
 from nnclassify.errors import CheckpointError, InputError, SaveError, one_line, shell_command, some, suggestion
@@ -23,13 +24,21 @@ GROUP, STUDY = "group.json", "study.json"
 """The files that folders with the runs of a group (`groups.py`) and with the trials of a search (`tune/`) contain."""
 
 
-class _Place:
-    """A file or folder in a run folder, by the name of the attribute."""
+class HasPath(Protocol):
+    """A folder whose files are attributes."""
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+
+
+class Place:
+    """A file or folder in a folder, as an attribute: its path."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __get__(self, folder: RunFolder, owner: type[RunFolder]) -> Path:
+    def __get__(self, folder: HasPath, owner: type[HasPath]) -> Path:
         return folder.path / self.name
 
 
@@ -39,39 +48,39 @@ class RunFolder:
 
     path: Path
 
-    config = _Place("config.yaml")
+    config = Place("config.yaml")
     """The resolved config."""
-    history = _Place("history.jsonl")
+    history = Place("history.jsonl")
     """The history, one row per epoch."""
-    results = _Place("results.csv")
+    results = Place("results.csv")
     """The history as a table."""
-    best = _Place("best.pt")
+    best = Place("best.pt")
     """The checkpoint with the best weights."""
-    last = _Place("last.pt")
+    last = Place("last.pt")
     """The checkpoint to resume from."""
-    result = _Place("result.json")
+    result = Place("result.json")
     """The final figures, as printed by `train --json`."""
-    diagnosis = _Place("diagnosis.json")
+    diagnosis = Place("diagnosis.json")
     """The findings of the monitor."""
-    check = _Place("check.json")
+    check = Place("check.json")
     """What `nnclassify check --out` found."""
-    manifest = _Place("manifest.csv")
+    manifest = Place("manifest.csv")
     """The examples by name."""
-    skipped = _Place("skipped.csv")
+    skipped = Place("skipped.csv")
     """The examples that could not be read, and why."""
-    predictions = _Place("predictions.csv")
+    predictions = Place("predictions.csv")
     """What `best.pt` predicts for the validation and test examples."""
-    provenance = _Place("provenance.json")
+    provenance = Place("provenance.json")
     """The origin of each value of the config, the command and the environment."""
-    examples = _Place("examples.json")
+    examples = Place("examples.json")
     """Small images, or values, of the examples that the report shows."""
-    report = _Place("report.html")
+    report = Place("report.html")
     """The page about the run."""
-    looks = _Place("test_looks.json")
+    looks = Place("test_looks.json")
     """The networks that have looked at the test split, as far as known when this one did."""
-    lock = _Place(".lock")
+    lock = Place(".lock")
     """The file that a process locks while it trains in the folder. Contains the launchers of the processes."""
-    plots = _Place("plots")
+    plots = Place("plots")
     """Folder of the plots."""
 
     @property

@@ -25,7 +25,7 @@ from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.errors import CheckpointError, InputError, one_line
 from nnclassify.files.atomic_write import write_text
 from nnclassify.files.paths import content_of, not_created
-from nnclassify.runs.folder import CHECKPOINTS, GROUP, RunFolder, create_run_folder, groups_of
+from nnclassify.runs.folder import CHECKPOINTS, GROUP, Place, RunFolder, create_run_folder, groups_of
 from nnclassify.runs.resumable import changes, own_config
 
 Runs = dict[str, list[str]]
@@ -60,10 +60,8 @@ class Group:
     runs: Runs
     keeps_configs: bool = True
 
-    @property
-    def summary(self) -> Path:
-        """The figures of all runs, with their means and standard deviations."""
-        return self.path / "summary.json"
+    summary = Place("summary.json")
+    """The figures of all runs, with their means and standard deviations."""
 
     def folder(self, run: str) -> RunFolder:
         """Return the folder of a run of the group."""

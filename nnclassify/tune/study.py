@@ -29,7 +29,7 @@ from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.atomic_write import write_text
 from nnclassify.files.json_files import read_json
 from nnclassify.files.paths import not_created
-from nnclassify.runs.folder import STUDY, RunFolder
+from nnclassify.runs.folder import STUDY, Place, RunFolder
 from nnclassify.runs.resumable import changes
 from nnclassify.tune.journal import Journal
 from nnclassify.tune.processes import STUDY_LOCK, FolderLock, Worker
@@ -54,35 +54,18 @@ class StudyFolder:
 
     path: Path
 
-    @property
-    def study(self) -> Path:
-        """What is searched."""
-        return self.path / STUDY
-
-    @property
-    def journal(self) -> Path:
-        """The trials, as Optuna writes them."""
-        return self.path / "journal.log"
-
-    @property
-    def processes(self) -> Path:
-        """Folder of the locks, with a file for each process."""
-        return self.path / ".processes"
-
-    @property
-    def best(self) -> Path:
-        """The config with the best values."""
-        return self.path / "best.yaml"
-
-    @property
-    def table(self) -> Path:
-        """A row per trial."""
-        return self.path / "trials.csv"
-
-    @property
-    def result(self) -> Path:
-        """The result, as `tune --json` prints it."""
-        return self.path / "result.json"
+    study = Place(STUDY)
+    """What is searched."""
+    journal = Place("journal.log")
+    """The trials, as Optuna writes them."""
+    processes = Place(".processes")
+    """Folder of the locks, with a file for each process."""
+    best = Place("best.yaml")
+    """The config with the best values."""
+    table = Place("trials.csv")
+    """A row per trial."""
+    result = Place("result.json")
+    """The result, as `tune --json` prints it."""
 
     def trial(self, number: int) -> RunFolder:
         """Return the run folder of a trial; trials are counted from 1."""
