@@ -97,7 +97,7 @@ class Evaluation:
         names = [report.name for report in self.classes]
         confusions = None if self.is_multi_hot else Confusions.of("confusion matrix", names, self.confusion)
         facts = [*([f"{self.split} split"] if self.split else []), counted(self.num_examples, "example")]
-        tables = [metrics_table("metrics", self.metrics, self.intervals), classes_table(self.classes)]
+        tables = [metrics_table(self.metrics, self.intervals), classes_table(self.classes)]
         notes = [*(f"no {METRICS[name].label}: {reason}" for name, reason in self.undefined.items()), *self.notes]
         return Card("Evaluation", facts, tables=tables, confusions=confusions, notes=notes).html()
 

@@ -238,13 +238,13 @@ def _run_paths(root: Path) -> Iterator[Path]:
             yield path
 
 
-def runs_of(name: str, root: Path = CHECKPOINTS) -> list[RunFolder]:
+def runs_of(name: str) -> list[RunFolder]:
     """Return the runs that have begun with this name, or this name and a number, newest last.
 
     Raises:
         InputError: The root cannot be read.
     """
-    started = [(RunFolder(path).started_at(), path) for path in _entries_named(name, root)]
+    started = [(RunFolder(path).started_at(), path) for path in _entries_named(name, CHECKPOINTS)]
     return [RunFolder(path) for _, path in sorted((at, path) for at, path in started if at is not None)]
 
 
@@ -299,14 +299,14 @@ def named_group(run: str, root: Path = CHECKPOINTS) -> Path | None:
     return next(filter(is_group, _places(run, root)), None) if run else None
 
 
-def refuse_lost_group(run: str, root: Path = CHECKPOINTS) -> None:
+def refuse_lost_group(run: str) -> None:
     """Refuse a folder with the runs of a group whose `group.json` is lost: nobody knows what else it was to train.
 
     Raises:
         CheckpointError: RUN is the name or path of such a folder.
     """
-    for place in _places(run, root):
-        if place != root and (begun := group_runs(place)):
+    for place in _places(run, CHECKPOINTS):
+        if place != CHECKPOINTS and (begun := group_runs(place)):
             each = some([f"--resume {known.path}" for known in begun])
             raise CheckpointError(
                 f"{place / GROUP}: missing, so the group cannot be continued; continue its runs: {each}"

@@ -66,13 +66,13 @@ class Confusions:
         return None if len(names) > MAX_MATRIX else cls(printable(title), [*map(printable, names)], counts)
 
 
-def metrics_table(title: str, metrics: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]) -> Table:
+def metrics_table(metrics: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]) -> Table:
     """Return the metrics of a split, with their 95% intervals."""
     rows = []
     for name, value in metrics.items():
         text = METRICS[name].text
         rows.append([METRICS[name].label, text(value), " to ".join(map(text, intervals.get(name, ())))])
-    return Table.of(title, ["metric", "value", "95% interval"], rows)
+    return Table.of("metrics", ["metric", "value", "95% interval"], rows)
 
 
 def classes_table(reports: Sequence[ClassReport]) -> Table:

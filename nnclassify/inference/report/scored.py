@@ -95,14 +95,14 @@ class Scored:
             at = (self.true[row][0], self.predicted[row][0])
             if at[0] != at[1] or len(cells[at]) < MAX_RIGHT:
                 cells[at].append(row)
-        kept = set(_in_turn(list(cells.values()), MAX_LISTED))
+        kept = set(_in_turn(list(cells.values())))
         return {at: [row for row in rows if row in kept] for at, rows in cells.items()}
 
     def pictured(self) -> Iterator[int]:
         """Yield the examples to draw, the most important first: mistakes, then examples of each cell in turn."""
         wrong = [rows for (true, predicted), rows in self.listed.items() if true != predicted]
         right = [rows for (true, predicted), rows in self.listed.items() if true == predicted]
-        ranked = [*self.highest, *self.lowest, *_in_turn(wrong, MAX_LISTED), *_in_turn(right, MAX_LISTED)]
+        ranked = [*self.highest, *self.lowest, *_in_turn(wrong), *_in_turn(right)]
         yield from dict.fromkeys(ranked)
 
 
@@ -110,9 +110,9 @@ def _larger_first(item: tuple[Cell, int]) -> tuple[int, Cell]:
     return -item[1], item[0]
 
 
-def _in_turn(groups: Sequence[list[int]], limit: int) -> list[int]:
-    """Return the first of each group, then the second of each, and so on, at most `limit`."""
-    return [row for rows in zip_longest(*groups) for row in rows if row is not None][:limit]
+def _in_turn(groups: Sequence[list[int]]) -> list[int]:
+    """Return the first of each group, then the second of each, and so on, at most `MAX_LISTED`."""
+    return [row for rows in zip_longest(*groups) for row in rows if row is not None][:MAX_LISTED]
 
 
 def read_scored(path: Path) -> Scored | None:
