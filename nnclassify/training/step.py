@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from nnclassify.compile.aot import CompiledSteps
-from nnclassify.compile.cuda_graph import CudaGraphSteps
+from nnclassify.compile.cuda_graph import CudaGraphSteps, joined
 from nnclassify.distributed.gradients import SharedBatch
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.losses import LossFunction
@@ -164,14 +164,8 @@ class StepFunction:
             results = self.fast_steps.run(inputs.unflatten(0, (-1, size)), targets.unflatten(0, (-1, size)), steps)
             self.has_compiled = True
             return results
-        outputs: list[Tensor] = []
-        losses: list[Tensor] = []
         parts = zip(inputs.split(size), targets.split(size), rates, decays, strict=True)
-        for batch_inputs, batch_targets, group_rates, decay in parts:
-            batch_outputs, batch_losses = self._step(batch_inputs, batch_targets, group_rates, decay, state)
-            outputs.append(batch_outputs)
-            losses.append(batch_losses)
-        return torch.cat(outputs), torch.cat(losses)
+        return joined([self._step(*part, state) for part in parts])
 
     def _cast_inputs(self, inputs: Tensor) -> Tensor:
         """Cast inputs to the type of the first layer, which is faster here than in a compiled step."""

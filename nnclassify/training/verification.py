@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
+from nnclassify.compile.cuda_graph import joined
 from nnclassify.errors import DeviceError, one_line
 from nnclassify.training.functional_state import FunctionalState
 
@@ -128,9 +129,9 @@ class VerifiedSteps:
         return None
 
     def _one_by_one(self, inputs: Tensor, targets: Tensor, rates: Tensor) -> Results:
-        steps = [self.fast.run(*one) for one in zip(inputs.split(1), targets.split(1), rates.split(1), strict=True)]
-        outputs, losses = zip(*steps, strict=True)
-        return torch.cat(outputs), torch.cat(losses)
+        return joined(
+            [self.fast.run(*one) for one in zip(inputs.split(1), targets.split(1), rates.split(1), strict=True)]
+        )
 
     def _difference(self, take: TakeSteps, inputs: Tensor, targets: Tensor, rates: Tensor) -> str | None:
         """Return how the fast steps differ from others by more than rounding, or None."""

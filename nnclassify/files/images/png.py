@@ -63,14 +63,12 @@ def pixels_alone(content: bytes) -> io.BytesIO | None:
     """
     if not content.startswith(SIGNATURE) or len(content) > MAX_BYTES:
         return None
-    kept, place, name = [SIGNATURE], len(SIGNATURE), b""
-    while name != b"IEND":
-        if place + 12 > len(content):
-            return None
-        length, name = struct.unpack(">I4s", content[place : place + 8])
-        chunk = content[place : place + 12 + length]  # length, name, data, checksum
+    kept = [SIGNATURE]
+    for name, place, length in _chunks(content):
+        end = place + 12 + length  # length, name, data, checksum
         if name[:1].isupper() or name == b"tRNS":
-            kept.append(chunk)
-        place += 12 + length
-    bare = b"".join(kept)
-    return io.BytesIO(bare) if len(bare) < place else None
+            kept.append(content[place:end])
+        if name == b"IEND":
+            bare = b"".join(kept)
+            return io.BytesIO(bare) if len(bare) < end else None
+    return None

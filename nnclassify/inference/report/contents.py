@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from nnclassify.config.yaml_reader import read_yaml
 from nnclassify.errors import ConfigError, one_line
@@ -20,6 +22,7 @@ from nnclassify.settings import flat
 from nnclassify.training.history import Row, read_rows
 
 State = Literal["finished", "running", "failed", "interrupted"]
+Content = TypeVar("Content")
 
 NOT_FINITE = "NN601"
 """The finding of a run that diverged, which earlier releases recorded alone."""
@@ -146,7 +149,7 @@ def read_run(folder: RunFolder, examples: ShownExamples | None = None, scored: S
         folder,
         _state(folder, result, provenance, findings),
         result,
-        _rows(folder.history, problems),
+        _read(folder.history, partial(read_rows, may_be_cut=True), [], problems),
         _config(folder.config, problems),
         provenance,
         scored or read_scored(folder.predictions),
@@ -170,14 +173,19 @@ def _state(
     return "running" if folder.is_locked() else "interrupted"
 
 
-def _object(path: Path, problems: list[str]) -> dict[str, Any]:
+def _read(path: Path, read: Callable[[Path], Content], missing: Content, problems: list[str]) -> Content:
+    """Return the content of a file, or what stands for a missing one if it cannot be read."""
     try:
-        found = read_json(path)
+        return read(path)
     except FileNotFoundError:
-        return {}
+        return missing
     except (OSError, ValueError) as cause:
         problems.append(f"{path.name}: cannot be read ({one_line(cause)})")
-        return {}
+        return missing
+
+
+def _object(path: Path, problems: list[str]) -> dict[str, Any]:
+    found: Any = _read(path, read_json, {}, problems)
     return found if isinstance(found, dict) else {}
 
 
@@ -192,16 +200,6 @@ def _audit(folder: RunFolder, problems: list[str]) -> Audit | None:
         return None
     flags = [dict(zip(header, map(name_in, row), strict=True)) for row in rows if len(row) == len(header)]
     return Audit(_findings(_object(folder.path / "audit.json", problems)), flags)
-
-
-def _rows(path: Path, problems: list[str]) -> list[Row]:
-    try:
-        return read_rows(path, may_be_cut=True)
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as cause:
-        problems.append(f"{path.name}: cannot be read ({one_line(cause)})")
-        return []
 
 
 def _config(path: Path, problems: list[str]) -> dict[str, Any]:
