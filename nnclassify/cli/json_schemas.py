@@ -242,7 +242,6 @@ class _Generator(GenerateJsonSchema):
         return field["type"] != "typed-dict-field" or super().field_is_required(field, total)
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Return the schema of a value without its default."""
         return self.generate_inner(schema["schema"])
 
 

@@ -188,7 +188,6 @@ class _Machine:
         self.stack[-length:] = [values]
 
     def append(self, values: list[Any]) -> None:
-        """Append values to the list at the top of the stack."""
         if type(self.stack[-1]) is not list:
             raise Refused("damaged (appends to something that is not a list)")
         self.stack[-1] += values

@@ -146,7 +146,6 @@ class _Room:
         self._metrics.add("requests_in_progress")
 
     def free(self, size: int) -> None:
-        """Free the room of a request."""
         self._requests -= 1
         self._bytes -= size
         self._metrics.add("requests_in_progress", amount=-1)

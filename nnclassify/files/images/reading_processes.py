@@ -78,7 +78,6 @@ class _Process:
         self._is_alike: bool | None = None
 
     def send(self, value: object) -> None:
-        """Send a value."""
         pickle.dump(value, self._questions, pickle.HIGHEST_PROTOCOL)
         self._questions.flush()
 
