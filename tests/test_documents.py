@@ -71,6 +71,21 @@ def test_every_path_that_a_document_names_exists(name: str) -> None:
     assert missing(path.read_text(encoding="utf-8"), path.parent) == set()
 
 
+def test_contributing_leads_into_every_folder_of_the_package_in_short_cells() -> None:
+    text, package = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), ROOT / "nnclassify"
+    listed = [Path(path) for path in re.findall(r"(?<=`)[\w/]+/(?=`)", text)]
+    lost = [
+        path
+        for path in listed
+        if path != Path("build/site") and not any((at / path).is_dir() for at in (ROOT, package))
+    ]
+    assert lost == []
+    folders = {path.parent.relative_to(package) for path in package.rglob("*.py") if "course" not in path.parts}
+    assert folders - {Path(path).parent for path in PATHS.findall(text)} - {*listed} == set()
+    cells = [cell for line in text.splitlines() if line.startswith("| ") for cell in line.split(" | ")]
+    assert max(map(len, cells)) <= 150
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_link_leads_to_a_heading(name: str) -> None:
     assert lost_anchors(ROOT / name) == set()
