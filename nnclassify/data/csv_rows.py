@@ -76,6 +76,7 @@ _OTHER_TEXTS = (
         "LIBSVM's sparse format; convert it to .npz: x, y = sklearn.datasets.load_svmlight_file(...), with x.toarray()",
     ),
     (rb"(?i)(--[^\n]*\n|\s)*(create|drop|insert)\s+(table|into)\b", "SQL; export the table as CSV"),
+    (rb"version https://git-lfs", "a pointer of Git LFS; run `git lfs pull`"),
 )
 """What text files of other kinds begin with."""
 
@@ -164,6 +165,8 @@ class CsvFile:
         # Excel's own first line, which names the delimiter; an empty line is left, so that lines keep their numbers.
         first = rb"\A(\xef\xbb\xbf)?\"?(?i:sep)=[^\r\n]{1,2}\"?(?=[\r\n])"
         self._content, self._num_delimiter_lines = re.subn(first, rb"\1", content)
+        # Files that were joined have byte-order marks further down, which are no part of what the lines begin with.
+        self._content = self._content.replace(b"\n" + codecs.BOM_UTF8, b"\n")
 
     def where(self, line: int = 0) -> str:
         """Return the name of a line in messages; 0 is the file."""

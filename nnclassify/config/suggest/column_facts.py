@@ -66,6 +66,8 @@ INDEX = "an index of the rows"
 CONSTANT = "always"
 """The beginning of the reason not to use a column with a single value."""
 GROUP = "names the group of each row: no group is in two splits"
+MOST_SPLITS = 5
+"""A column of any name whose values all name splits, `train` among them, and are this many at most, names splits."""
 MIN_GROUPS, GROUP_ROWS = 10, 2
 """A column called like groups is one with at least so many of them, of so many rows each on average."""
 
@@ -83,6 +85,7 @@ class ColumnFacts:
         why_ignored: The reason for that.
         is_trimmed: Whether only its most frequent categories are kept.
         is_coded: Whether it holds numbers that are taken for codes of categories.
+        follows_label: Whether it has one value in each class, and fewer values than there are classes.
     """
 
     name: str
@@ -93,6 +96,7 @@ class ColumnFacts:
     why_ignored: str = ""
     is_trimmed: bool = False
     is_coded: bool = False
+    follows_label: bool = False
 
     @property
     def num_rows(self) -> int:
@@ -200,10 +204,12 @@ def _decide_number(facts: ColumnFacts, decimal: str) -> None:
 
 def _role(facts: ColumnFacts, *, is_index: bool) -> str:
     """Return the role of a column that is not a feature, such as an identifier; empty if it may be a feature."""
-    if facts.name.lower() in COLUMNS["split"] and not facts.num_missing:
+    is_named = facts.name.lower() in COLUMNS["split"]
+    if (is_named or 2 <= len(facts.counts) <= MOST_SPLITS) and not facts.num_missing:
         found = splits_of(facts.counts)
         odd = next((text for text, split in found.items() if not split), None)
-        if "train" in found.values():
+        names_several = odd is None and len({*found.values()}) > 1
+        if "train" in found.values() and (is_named or names_several):
             return SPLIT if odd is None else f"names splits, but {odd[:40]!r} is none of {', '.join(SPLIT_NAMES)}"
     if _names_groups(facts):
         return GROUP

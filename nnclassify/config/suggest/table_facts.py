@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from nnclassify.config.suggest.column_facts import GROUP, IDENTIFIER, SPLIT, Col
 from nnclassify.config.suggest.table_format import LABEL_NAMES, is_missing, opened
 from nnclassify.data.column_kinds import YEARS
 from nnclassify.data.columns import give_away
-from nnclassify.data.csv_header import HEADER_AGAIN, is_header_again
+from nnclassify.data.csv_header import HEADER_AGAIN, Row, is_header_again
 from nnclassify.data.csv_rows import TextRows, as_number
 from nnclassify.data.encoding import DateColumn
 from nnclassify.data.labels import classes_of, why_no_class
@@ -85,6 +87,11 @@ class TableFacts:
 COPY = "says the label"
 """The beginning of the reason not to use a column that is the label in other words."""
 
+_TOTAL = re.compile(
+    r"(?i)(grand[ _-]|sub[ _-]?)?totals?( g[eé]n[eé]ral| general)?:?|totale|sum|summe|somme|suma|soma|(ins)?gesamt"
+)
+"""What the first cell of a row of totals says."""
+
 TIME = "the rows are in order of it: the newest are the test split"
 MIN_TIMES, OLDEST = 20, 0.7
 """Rows in order of time have at least so many dates, and all classes among this fraction of them, the oldest."""
@@ -108,7 +115,7 @@ def table_facts(
     rows = itertools.islice(table.rows(), LOOKED_AT + 1)
     header = [*(table.format.columns or ())] or [cell.strip() for cell in next(rows, (0, []))[1]]
     columns = [ColumnFacts(name) for name in header]
-    num_rows = _counted(table, columns, rows)
+    num_rows, last = _counted(table, columns, rows)
     columns = [facts for facts in columns if facts.name or facts.counts]  # others are ignored, as by the reader
     _refuse_twice(table, [facts.name for facts in columns])
     decimal = table.format.decimal
@@ -127,6 +134,7 @@ def table_facts(
         return TableFacts(path, written, num_rows, features, found, guessed=False, classes={})
     of_label = next(facts for facts in columns if facts.name == found)
     of_label.counts = of_label.class_counts()
+    _refuse_totals(table, dict(zip(header, map(str.strip, last[1]), strict=True)), columns, of_label, last[0])
     if num_rows >= MANY_ROWS:
         _leave_out_copies(table, header, columns, of_label, is_guessed=label is None)
         _find_time(table, header, columns, of_label)
@@ -183,13 +191,39 @@ def _texts_above_numbers(
     return found
 
 
-def _counted(table: TextRows, columns: Sequence[ColumnFacts], rows: Iterable[tuple[int, list[str]]]) -> int:
-    """Count the texts of each column, and return the number of rows; a few of another length are left to the reader.
+def _refuse_totals(
+    table: TextRows, cells: Mapping[str, str], columns: Sequence[ColumnFacts], label: ColumnFacts, line: int
+) -> None:
+    """Refuse a last row of totals, its cells by column: it alone has its label, and holds the sums of the rows above in
+    several columns, or in one next to a word such as `Total`."""
+    if label.counts[cells[label.name]] != 1:
+        return
+    num_sums = sum(_is_sum(facts, cells[facts.name], table.format.decimal) for facts in columns)
+    if num_sums > 1 or (num_sums and any(map(_TOTAL.fullmatch, cells.values()))):
+        raise DataError(f"{table.where(line)}: the sums of the rows above, as in a line of totals; remove the line")
+
+
+def _is_sum(facts: ColumnFacts, text: str, decimal: str) -> bool:
+    """Return whether the number in the last row of a column, larger than all others, is the sum of these."""
+    value = as_number(text, decimal)
+    if value is None or len(facts.counts) < 3:
+        return False
+    numbers = {as_number(other, decimal): count for other, count in facts.counts.items() if other != text}
+    if None in numbers or abs(value) <= max(abs(number) for number in numbers if number is not None):
+        return False
+    total = math.fsum((number or 0) * count for number, count in numbers.items())
+    return math.isclose(total, value, rel_tol=1e-6)
+
+
+def _counted(table: TextRows, columns: Sequence[ColumnFacts], rows: Iterable[tuple[int, list[str]]]) -> tuple[int, Row]:
+    """Count the texts of each column, and return the number of rows and the last one; a few of another length are left
+    to the reader.
 
     Raises:
         DataError: There are no rows, the header is repeated, or most rows have another length.
     """
     num_rows, others, header = 0, {}, [facts.name for facts in columns]
+    last: Row = 0, []
     for line, row in rows:
         if is_header_again(row, header):
             raise DataError(f"{table.where(line)}: {HEADER_AGAIN}")
@@ -198,7 +232,7 @@ def _counted(table: TextRows, columns: Sequence[ColumnFacts], rows: Iterable[tup
             continue
         if not any(cell.strip() for cell in row):
             continue  # as the reader does
-        num_rows += 1
+        num_rows, last = num_rows + 1, (line, row)
         for facts, cell in zip(columns, row, strict=True):
             _count(facts, cell.strip(), line)
     if len(others) > num_rows:
@@ -211,7 +245,7 @@ def _counted(table: TextRows, columns: Sequence[ColumnFacts], rows: Iterable[tup
         )
     if num_rows == 0:
         raise DataError(f"{table.where(0)}: no rows after the header; expected at least one of each class")
-    return num_rows
+    return num_rows, last
 
 
 def _leave_out_copies(
@@ -232,6 +266,8 @@ def _leave_out_copies(
     ]
     coded = np.array(cells, dtype=np.float64)
     given_away = give_away(coded[:, 1:], coded[:, 0].astype(np.int64)).tolist()
+    for place, facts in enumerate(suspects, 1):
+        facts.follows_label = len(np.unique(coded[:, [0, place]], axis=0)) == len(label.counts)
     for facts in itertools.compress(suspects, given_away):
         facts.column, facts.why_ignored = None, f"{COPY} {label.name!r} in other words"
     pairs = [len(np.unique(coded[:, [0, place]], axis=0)) for place in (np.flatnonzero(given_away) + 1).tolist()]

@@ -98,7 +98,8 @@ def _delimiter_of(path: str, usual: CsvFormat, stated: Collection[str]) -> str:
         first = [*map(len, rows)]
         widths[delimiter] = _common(first), _common(first[len(first) // 2 :])  # the second: below a line of comments
     others = [widths.get(delimiter, (1, 1)) for delimiter in ";\t|"]
-    if any(whole > 1 for whole, _ in others) or (any(below > 1 for _, below in others) and widths[" "][0] == 1):
+    whole_at_spaces, _ = widths.get(" ", (1, 1))
+    if any(whole > 1 for whole, _ in others) or (any(below > 1 for _, below in others) and whole_at_spaces == 1):
         widths.pop(" ", None)
     best = max(widths, key=lambda delimiter: widths[delimiter], default=",")
     whole, below = widths.get(best, (1, 1))

@@ -233,6 +233,11 @@ def _doubts(facts: TableFacts) -> list[str]:
                 f"{shown}called like weights, folds or splits of the examples, but used as a feature; if it is no "
                 "property of the examples, list it in dataset.ignore"
             )
+    if named := [column.name for column in facts.used if column.follows_label]:
+        notes.append(
+            f"columns {some([*map(repr, named)], FEW_NAMES)} have one value in each class, as if made from the label: "
+            "list those in dataset.ignore that are not known for new rows"
+        )
     return notes + _thousands_or_decimals(facts)
 
 
@@ -245,15 +250,25 @@ def _why_codes(name: str, texts: Sequence[str]) -> str:
 
 
 def _thousands_or_decimals(facts: TableFacts) -> list[str]:
-    """Return a line on numbers such as `1.234` where no other number tells whether the point separates thousands, and
-    semicolons separate columns, as where decimals have commas."""
+    """Return a line on numbers such as `1.234` where no other number tells whether the point separates thousands: where
+    semicolons separate columns, as where decimals have commas, or next to `950` and `12.000` in the same column, which
+    no program writes for 950.0 and 12.0."""
     texts = {facts.shown: [*facts.counts] for facts in facts.used if isinstance(facts.column, NumberColumn)}
     of_columns = [(name, text) for name, found in texts.items() for text in found if "." in text]
-    is_clear = any(_GROUPED.fullmatch(text) is None for _, text in of_columns)
-    if not of_columns or is_clear or facts.written.get("delimiter") != ";":
+    if any(_GROUPED.fullmatch(text) is None for _, text in of_columns) or facts.written.get("delimiter") != ";":
+        of_columns = [(name, text) for name, text in of_columns if _is_grouped(texts[name])]
+    if not of_columns:
         return []
     name, text = of_columns[0]
     return [
         f"column {name!r}: {text!r} is read with a decimal point; if points separate thousands, set "
         f"dataset.decimal: ',' and dataset.numbers: {yaml_list([*dict.fromkeys(name for name, _ in of_columns)])}"
     ]
+
+
+def _is_grouped(texts: Sequence[str]) -> bool:
+    """Return whether points in some of the numbers probably separate thousands: all have three digits behind them, some
+    end in zeros, and other numbers have no point."""
+    pointed = [text for text in texts if "." in text]
+    has_zeros = any(text.endswith("0") for text in pointed)
+    return 0 < len(pointed) < len(texts) and has_zeros and all(map(_GROUPED.fullmatch, pointed))

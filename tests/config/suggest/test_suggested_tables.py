@@ -306,6 +306,11 @@ def test_lines_above_the_header_are_refused(here: Path) -> None:
         (["<!DOCTYPE html>", "<table>"], "t.csv: HTML or XML"),
         (["% irises", "", "@RELATION iris", "@attribute a numeric"], "t.csv: ARFF"),
         (["-- dump", "CREATE TABLE t (", "a int);"], "t.csv: SQL"),
+        (["version https://git-lfs.github.com/spec/v1", "oid sha256:4d7a", "size 12"], "t.csv: a pointer of Git LFS"),
+        (["# weather", "# UTF-8", '"a";"b"', *('"x y";"1.5";' for _ in range(9))], "t.csv:1: 1 column, but 2 fields"),
+        (["a,b,kind", *numbers(9), "\ufeffa,b,kind", *numbers(9)], r"t.csv:11: the header again"),
+        (["a,b,kind", *["1.5,2.5,a", "0.5,2,b"] * 9, "18.0,40.5,Total"], r"t.csv:20: the sums of the rows above"),
+        (["name,b,kind", *["x,2.5,0", "y,2,1"] * 9, "Total:,40.5,9"], r"t.csv:20: the sums of the rows above"),
     ],
 )
 def test_what_is_no_table_with_one_header_is_refused(here: Path, lines: list[str], message: str) -> None:
@@ -679,3 +684,33 @@ def test_tabs_that_are_doubled_in_some_rows_separate_columns(here: Path) -> None
     dataset = dataset_of("seeds.txt")
     assert (dataset.delimiter, dataset.columns, dataset.label) == (" ", ["x1", "x2", "label"], "label")
     assert len(dataset.build(0).train) > 0
+
+
+def test_a_last_row_that_is_no_sum_is_read(here: Path) -> None:
+    rows = ["1.5,2.5,a", "0.5,2,b"] * 9
+    assert table_facts(write("a,b,kind", [*rows, "18.0,40.5,a"]), None).num_rows == 19
+    assert table_facts(write("a,b,kind", [*rows, "18.0,40,z"]), None).num_rows == 19
+
+
+def test_values_that_name_splits_tell_the_column_of_splits(here: Path) -> None:
+    rows = [f"{row},{('train', 'train', 'val', 'test')[index % 4]}" for index, row in enumerate(numbers(60))]
+    assert dataset_of(write("a,b,kind,split_type", rows)).split == "split_type"
+    rows = [f"{row},{('train', 'bus')[index // 2 % 2]}" for index, row in enumerate(numbers(60))]
+    assert dataset_of(write("a,b,kind,vehicle", rows), "dataset.label=kind").split is None
+
+
+def test_a_column_with_one_value_in_each_class_is_told(here: Path) -> None:
+    rows = [f"{row},{int(index % 3 > 0)},{index // 3 % 2}" for index, row in enumerate(numbers(60, "abc"))]
+    told = [line for line in suggested_lines("a,b,label,is_bad,other", rows) if "made from the label" in line]
+    assert len(told) == 1 and told[0].startswith("columns 'is_bad' have one value in each class")
+
+
+def test_fractions_of_seconds_are_part_of_a_date(here: Path) -> None:
+    rows = [f"{1 + index * 5 % 28:02}.03.2003 14:55:00.250,{row}" for index, row in enumerate(numbers(60))]
+    assert dataset_of(write("when,a,b,kind", rows)).dates == ["when"]
+
+
+def test_points_that_separate_thousands_next_to_numbers_without_one_are_told(here: Path) -> None:
+    rows = [f"{('950', '1.234', '12.000')[index // 2 % 3]},{row}" for index, row in enumerate(numbers(60))]
+    told = [line for line in suggested_lines("people,a,b,kind", rows) if "separate thousands" in line]
+    assert len(told) == 1 and told[0].startswith("column 'people': '1.234' is read with a decimal point")
