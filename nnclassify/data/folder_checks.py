@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from nnclassify.data.image_listing import TEXT_ENDINGS, files_in, subfolders
 from nnclassify.data.split_names import divisions, is_version, split_and_rest, split_of
+from nnclassify.data.suspected_groups import MIN_GROUPS, is_group_column
 from nnclassify.errors import DataError, counted, shell_command, some
 
 EXPECTED = "root/train/<class>/ and root/test/<class>/, or root/<class>/; or images that dataset.labels lists"
@@ -24,6 +26,8 @@ ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 TABLES = (".csv", ".tsv", ".parquet", ".npz")
 LISTS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xlsx", ".xls", ".mat", ".labels")
 """Endings of files that may hold images, be data of their own, or list images with their classes."""
+MANY_GROUPS = 20
+"""Folders that are called by numbers alone are not classes but groups, such as patients, only if they are so many."""
 DOWNLOADED = {
     "-idx3-ubyte": "MNIST: nnclassify train mnist_cnn dataset.root=FOLDER, which contains MNIST/raw/",
     "data_batch_1": "CIFAR-10: nnclassify train cifar_cnn dataset.root=FOLDER, which contains cifar-10-batches-py/",
@@ -168,3 +172,30 @@ def refuse_versions(root: Path, folders: dict[str, set[str]]) -> None:
                 f"do, not as classes; give one of them ({shell_command('train', root / first)}), or move the images to "
                 f"{root}/<class>/"
             )
+
+
+def refuse_groups(root: Path, folders: dict[str, set[str]]) -> None:
+    """Refuse folders that are called like groups, such as `patient12`, or are numbered and many, and contain folders
+    that recur in others: these may be the classes.
+
+    Args:
+        root: The folder that contains them.
+        folders: The folders in each that contains nothing else, by name.
+    """
+    groups = {name: inner for name, inner in folders.items() if is_group_name(name) and inner}
+    times = Counter(itertools.chain.from_iterable(groups.values()))
+    is_each = len(groups) >= MIN_GROUPS and len(groups) == len(folders)
+    are_many = len(groups) >= MANY_GROUPS or not any(map(str.isdecimal, groups))
+    if is_each and are_many and 2 <= len(times) <= len(groups) / 2:
+        command = shell_command("train", root, "dataset.classes=([^/]+)/[^/]+$", "dataset.group=^([^/]+)/")
+        raise DataError(
+            f"{root}: {some([*groups])}: groups by their names, not classes, for they all contain folders such as "
+            f"{some(sorted(times), 3)}; if these are the classes: {command}; if the groups are: "
+            "dataset.classes='^([^/]+)/'"
+        )
+
+
+def is_group_name(name: str) -> bool:
+    """Return whether a folder is called like one of many groups: `patient12`, `Subject_3`, or a number."""
+    match = re.fullmatch(r"(.*?)[\W_]*\d+", name)
+    return match is not None and (not match[1] or is_group_column(match[1]))

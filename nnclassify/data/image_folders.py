@@ -22,6 +22,7 @@ from nnclassify.data.folder_checks import (
     no_class_folder,
     refuse_annotations,
     refuse_divisions,
+    refuse_groups,
     refuse_one_around_all,
     refuse_splits,
     refuse_versions,
@@ -117,9 +118,10 @@ def find_layout(root: Path, validation: str | None) -> Layout:
     empty = [name for name, listing in found["train"].items() if not listing.paths]
     refuse_one_around_all(train_root, folders, empty)
     _leave_out_copies(root, train_root, folders, found["train"], roles.notes)
-    refuse_versions(
-        train_root, {name: {*files.folders} for name, files in found["train"].items() if not files.num_beside}
-    )
+    inner = {name: {*files.folders} for name, files in found["train"].items() if not files.num_beside}
+    refuse_versions(train_root, inner)
+    if len(inner) == len(folders):
+        refuse_groups(train_root, inner)
     for name, listing in found["train"].items():
         refuse_annotations(folders[name], {inner: folders[name] / inner for inner in listing.folders})
     if roles.splits:

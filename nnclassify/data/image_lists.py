@@ -129,6 +129,8 @@ def _columns_and_rows(
         notes.append(f"{path}: no header line; read {read}")
     else:
         columns = _with_header(path, header, first[0][1] if first else (), label)
+        if (split := _split_place(columns, [row for _, row in first])) is not None:
+            columns.places["split"] = split
         if delimiter == " " and len(header) == 2 and columns.places["file"] == 0:
             rows, first = map(_joined, rows), [*map(_joined, first)]
     used = {*columns.places.values(), *columns.one_hot}
@@ -187,12 +189,24 @@ def _with_header(path: Path, header: Sequence[str], first: Sequence[str], label:
     if "file" in places and "label" not in places and len(hot) > 1 and None not in hot and hot.count(True) == 1:
         return _Columns(names, places, others)
     if lacking := [kind for kind in ("file", "label") if kind not in places]:
-        advice = "name the column of classes: dataset.label=COLUMN" if "file" in places else "rename the columns"
+        advice = "rename the columns; if this line is an image and its class, add a header line"
+        advice = "name the column of classes: dataset.label=COLUMN" if "file" in places else advice
         raise DataError(
             f"{path}:1: no column {' and no column '.join(lacking)}; expected file,label or file,label,split, found "
             f"{some(names, 10) or 'nothing'}: {advice}"
         )
     return _Columns(names, places)
+
+
+def _split_place(columns: _Columns, rows: Sequence[Sequence[str]]) -> int | None:
+    """Return the position of a column of another name whose cells in some rows all name splits, several of them, or one
+    in a column that is called like splits (`split_type`); None if there is none, or it has a usual name."""
+    others = {*range(len(columns.names))} - {*columns.places.values(), *columns.one_hot}
+    for place in sorted(others) if "split" not in columns.places else ():
+        found = {split_of(row[place]) for row in rows if len(row) > place}
+        if "train" in found and None not in found and (len(found) > 1 or "split" in columns.names[place].lower()):
+            return place
+    return None
 
 
 def _without_header(path: Path, rows: Sequence[Sequence[str]]) -> _Columns:

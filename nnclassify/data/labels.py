@@ -12,12 +12,14 @@ from nnclassify.data.csv_rows import MISSING, as_number
 from nnclassify.data.image_listing import clean_name, look_alike
 from nnclassify.errors import some
 
-AMBIGUOUS = ("none", "missing", "-", "--", ".")
+AMBIGUOUS = ("none", "missing", "-", "--", ".", "unknown", "unlabeled", "unlabelled")
 """Words for a missing value that may also be class names: `none` among kinds of attack, `-` next to `+`."""
 
 _JOINT = re.compile(r"[;,|+&/]| and ")
 """What stands between several classes in one label."""
 
+MANY_JOINED = 8
+"""Class names that are so many, made of half as many words, may each be several classes."""
 MANY_CLASSES, MANY_NUMBERS, FEW_ROWS = 20, 5, 5
 """A numeric label with more classes, and fewer rows per class, than these is suspected to be continuous."""
 
@@ -112,13 +114,18 @@ def label_notes(names: Sequence[str]) -> list[str]:
 
 
 def _joined(names: Sequence[str]) -> list[str]:
-    """Return a note if some class names are several of the others in a row, as where an example has several classes."""
+    """Return a note if some class names are several of the others in a row, or many names are made of few words, as
+    where an example has several classes."""
     parts = {name: [part.strip() for part in _JOINT.split(name)] for name in names}
     joined = [name for name, several in parts.items() if len(several) > 1 and {*several} <= {*names}]
+    found = "join others"
+    words = {word for name in names for word in re.split(rf"{_JOINT.pattern}|\s+", name) if word}
+    if not joined and len(names) >= MANY_JOINED and 2 * len(words) <= len(names):
+        joined, found = [name for name in names if re.search(rf"{_JOINT.pattern}|\s", name)], "share their words"
     if not joined:
         return []
     return [
-        f"classes such as {joined[0]!r} join others: if an example may have several classes, write a column of 0 and 1 "
+        f"classes such as {joined[0]!r} {found}: if an example may have several classes, write a column of 0 and 1 "
         "for each class, and list these columns as the label"
     ]
 

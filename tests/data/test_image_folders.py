@@ -413,6 +413,32 @@ def test_versions_and_splits_that_contain_the_same_folders_are_no_classes(
     assert len(build().class_names) == 2
 
 
+def test_folders_of_patients_that_contain_the_classes_are_no_classes(here: Path) -> None:
+    paint(*(f"patient{n:02}/study1_{('negative', 'positive')[n % 2]}/{n}.png" for n in range(8)))
+    with pytest.raises(DataError, match=r"patient00, .*: groups by their names, not classes, .* study1_negative"):
+        build()
+    splits = build(classes="([^/]+)/[^/]+$", group="^([^/]+)/")
+    assert counts(splits)[:2] == (["study1_negative", "study1_positive"], [4, 4])
+    assert len(build(classes="^([^/]+)/").class_names) == 8
+
+
+@pytest.mark.parametrize(("count", "is_refused"), [(10, False), (20, True)])
+def test_many_numbered_folders_that_contain_the_same_folders_are_no_classes(
+    count: int, is_refused: bool, here: Path
+) -> None:
+    paint(*(f"{n}/{inner}/{n}{inner}.png" for n in range(count) for inner in ("in", "out")))
+    if is_refused:
+        with pytest.raises(DataError, match="groups by their names, not classes"):
+            build()
+    else:
+        assert len(build().class_names) == count
+
+
+def test_people_whose_folders_contain_folders_of_their_own_are_classes(here: Path) -> None:
+    paint(*(f"person{n}/day{n}/{n}{m}.png" for n in range(6) for m in "ab"))
+    assert len(build().class_names) == 6
+
+
 def test_folders_without_images_do_not_hide_the_only_one_with_classes(here: Path) -> None:
     paint("images/cat/0.png", "images/dog/1.png")
     for name in ("meta/train.txt", "parts/parts.txt"):

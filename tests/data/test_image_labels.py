@@ -347,3 +347,18 @@ def test_paths_may_tell_the_classes_and_the_splits(here: Path) -> None:
         config_of(dataset=options).dataset.build(0)
     with pytest.raises(ConfigError, match=r"classes: dataset.labels lists the classes too"):
         config_of(dataset={**options, "labels": "labels.csv"})
+
+
+def test_a_column_of_another_name_that_names_splits_is_used(here: Path) -> None:
+    paint(*(f"{number}.png" for number in range(4)))
+    rows = ["0.png,a,train", "1.png,b,train", "2.png,a,test", "3.png,b,test"]
+    splits = build("\n".join(["file,label,split_type", *rows]))
+    assert splits.test is not None and splits.test.all_names() == ["2.png", "3.png"]
+    rows = ["0.png,a,train", "1.png,b,bus", "2.png,a,train", "3.png,b,bus"]
+    assert len(build("\n".join(["file,label,vehicle", *rows])).train) == 4
+
+
+def test_a_list_without_header_and_endings_is_told_what_it_lacks(here: Path) -> None:
+    paint("pie/1.png", "cake/2.png")
+    with pytest.raises(DataError, match=r"found pie, pie/1: rename .* if this line is an image and its class, add a h"):
+        build("pie, pie/1\ncake, cake/2\n")

@@ -124,6 +124,7 @@ def labeled(*labels: str) -> str:
         (("cat\u200b", "cat", "dog"), ["cat", "cat\u200b", "dog"], "differ only in case, spaces or spelling"),
         (("True", "true", "0"), ["0", "True", "true"], "labels 'True', 'true' differ only in case"),
         (("none", "some"), ["none", "some"], "class 'none' may mark missing labels"),
+        (("unknown", "some"), ["some", "unknown"], "class 'unknown' may mark missing labels"),
         (("+", "-"), ["+", "-"], None),
         (("'a'", "'b'"), ["'a'", "'b'"], "single quotes are kept"),
         (("0", "1", "10", "9"), ["0", "1", "9", "10"], None),
@@ -428,3 +429,6 @@ def test_labels_that_join_others_are_noted() -> None:
         "classes such as 'red;big' join others: if an example may have several classes, write a column"
     )
     assert label_notes(["rock", "rock and roll", "R&B"]) == []
+    tags = ["clear", "hazy", "clear water", "hazy water", "clear road", "hazy road", "water road", "clear water road"]
+    assert label_notes(tags)[0].startswith("classes such as 'clear water' share their words: if an example may")
+    assert label_notes([f"apple red {number}" for number in range(9)]) == []

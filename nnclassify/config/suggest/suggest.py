@@ -11,7 +11,7 @@ from typing import Any
 
 from nnclassify.config.suggest.document import Suggestion
 from nnclassify.config.yaml_reader import YamlSource, read_text
-from nnclassify.errors import InputError
+from nnclassify.errors import InputError, shell_command
 from nnclassify.files.paths import is_folder, is_regular, unreadable
 
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data")
@@ -75,6 +75,14 @@ def other_kind(path: str) -> str | None:
     return next((kind for ends, kind in OTHER_KINDS.items() if path.lower().endswith((*ends.split(),))), None)
 
 
+def _why_no_data(path: str) -> str:
+    """Return why a path is no data that is read, and what to do."""
+    if "://" in path:
+        return "an address; download it, and give the file or folder"
+    is_there = not path or os.path.exists(path)  # noqa: PTH110
+    return other_kind(path) or "no such file or folder; " * (not is_there) + EXPECTED
+
+
 def suggest(
     path: str, label: str | list[str] | None = None, stated: Mapping[str, Any] = MappingProxyType({})
 ) -> Suggestion:
@@ -92,7 +100,7 @@ def suggest(
         InputError: There is nothing at the path, or the label column is not clear.
     """
     if not is_data(path):
-        raise InputError(f"{path}: {other_kind(path) or EXPECTED}")
+        raise InputError(f"{path}: {_why_no_data(path)}")
     name = run_name(path)
     if path.lower().endswith(TABLE_ENDINGS) and not is_folder(Path(path)):
         from nnclassify.config.suggest.images import suggest_for_folder
@@ -101,7 +109,11 @@ def suggest(
 
         if label is None and not stated and lists_images(Path(path)):
             return suggest_for_folder(str(Path(path).parent), name, Path(path))
-        return suggest_for_table(path, name, label, {key: stated[key] for key in FORMAT if key in stated})
+        found = suggest_for_table(path, name, label, {key: stated[key] for key in FORMAT if key in stated})
+        if isinstance(label, str) and lists_images(Path(path), label):
+            words = ("train", Path(path).parent, f"dataset.labels={path}", "--label", label)
+            found.found.append(f"{path}: read as a table, but names images; to train on these: {shell_command(*words)}")
+        return found
     if isinstance(label, list) or (label is not None and not is_folder(Path(path))):
         raise InputError(f"{path}: --label {label}: only a table or a list of images has a label column")
     if is_folder(Path(path)):

@@ -73,6 +73,10 @@ def test_a_shipped_config_is_meant_where_a_folder_has_its_name(here: Path) -> No
 def test_what_is_no_data_is_refused(here: Path) -> None:
     with pytest.raises(InputError, match="expected a folder with one subfolder per class"):
         suggest("nothing.docx")
+    with pytest.raises(InputError, match=r"X.CSV: no such file or folder; expected a folder"):
+        suggest("X.CSV")
+    with pytest.raises(InputError, match=r"https://example.org/x.csv: an address; download it"):
+        suggest("https://example.org/x.csv")
     with pytest.raises(InputError, match=r"page.html: a format that is not read; convert it to CSV"):
         suggest("page.html")
     with pytest.raises(ConfigError, match="no such file"):
