@@ -201,10 +201,12 @@ def _with_header(path: Path, header: Sequence[str], first: Sequence[str], label:
 def _split_place(columns: _Columns, rows: Sequence[Sequence[str]]) -> int | None:
     """Return the position of a column of another name whose cells in some rows all name splits, several of them, or one
     in a column that is called like splits (`split_type`); None if there is none, or it has a usual name."""
-    others = {*range(len(columns.names))} - {*columns.places.values(), *columns.one_hot}
-    for place in sorted(others) if "split" not in columns.places else ():
+    used = {*columns.places.values(), *columns.one_hot}
+    for place, name in enumerate(columns.names):
+        if place in used or "split" in columns.places:
+            continue
         found = {split_of(row[place]) for row in rows if len(row) > place}
-        if "train" in found and None not in found and (len(found) > 1 or "split" in columns.names[place].lower()):
+        if "train" in found and None not in found and (len(found) > 1 or "split" in name.lower()):
             return place
     return None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from nnclassify.data.column_kinds import column_of, date_format, formatted_column
 from nnclassify.data.columns import is_identifier, is_unnamed
-from nnclassify.data.csv_rows import as_number
+from nnclassify.data.csv_rows import as_number, float_of
 from nnclassify.data.encoding import (
     ISO,
     AnyColumn,
@@ -168,7 +168,8 @@ def _decide_kind(facts: ColumnFacts, decimal: str, *, is_certain: bool) -> None:
         _decide_number(facts, decimal)
     elif is_mostly_numeric or _are_no_categories(facts, values):
         odd = next(text for text in texts if as_number(text, decimal) is None)
-        where = " in the first row, as in a second header" if odd == texts[0] and facts.counts[odd] == 1 else ""
+        is_header = odd == texts[0] and facts.counts[odd] == 1 and float_of(odd) is None
+        where = " in the first row, as in a second header" * is_header
         facts.why_ignored = f"numbers, but also texts such as {odd[:40]!r}{where}; {PLAIN}"
     else:
         _decide_text(facts)
@@ -198,7 +199,10 @@ def _decide_number(facts: ColumnFacts, decimal: str) -> None:
     if _are_days([*facts.counts]):
         facts.column = DateColumn(name=facts.name, format=ISO)
         return
-    facts.is_coded = _holds_codes(facts, decimal)
+    if _lose_digits(facts, decimal) and len(facts.counts) > FEW_CATEGORIES:
+        facts.why_ignored = "whole numbers of so many digits that some are the same as float64, as keys have"
+        return
+    facts.is_coded = _lose_digits(facts, decimal) or _holds_codes(facts, decimal)
     facts.column = OneHotColumn(name=facts.name) if facts.is_coded else NumberColumn(name=facts.name)
 
 
@@ -225,6 +229,12 @@ def _names_groups(facts: ColumnFacts) -> bool:
 def splits_of(texts: Iterable[str]) -> dict[str, str]:
     """Return the split that each text names, an empty text if none."""
     return {text: split_of(text) or "" for text in texts}
+
+
+def _lose_digits(facts: ColumnFacts, decimal: str) -> bool:
+    """Return whether whole numbers have so many digits that some are the same as float64, as keys of databases are."""
+    long = [as_number(text, decimal) for text in facts.counts if re.fullmatch(r"\d{16,}", text, re.ASCII)]
+    return len({*long}) < len(long)
 
 
 def _are_no_categories(facts: ColumnFacts, values: Mapping[str, float | None]) -> bool:

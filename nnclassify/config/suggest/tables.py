@@ -13,6 +13,7 @@ from nnclassify.config.suggest.column_facts import (
     FEW_CATEGORIES,
     GROUP,
     INDEX,
+    MOSTLY,
     SPLIT,
     ColumnFacts,
     are_padded,
@@ -48,6 +49,8 @@ CLASS_ROWS, HELD_OUT_ROWS = 20, 10
 
 FEW_NAMES = 10
 """Columns not used for the same reason that have a line each; of more, the first are listed."""
+MIN_NAMED = 20
+"""Rows from which on whole numbers that hardly recur may identify the rows of a table without a header."""
 MOST_ALIKE = 5
 """Groups of categories whose names look alike that are shown per column."""
 _OF_EXAMPLES = re.compile(
@@ -75,7 +78,7 @@ def suggest_for_table(
     """
     facts = table_facts(path, label, stated)
     if not facts.used:
-        reasons = "; ".join(f"{column.name}: {column.why_ignored}" for column in facts.columns) or "no other column"
+        reasons = _reasons(facts.columns) or "no other column"
         raise DataError(f"{path}: nothing to learn the label {facts.label!r} from ({reasons})")
     num_train = max(1, int(facts.num_rows * (1 - TEST) * (1 - VALIDATION)))
     splits = _split_entries(facts)
@@ -136,8 +139,7 @@ def _dataset_entries(facts: TableFacts, stated: Mapping[str, Any]) -> list[Entry
     ignored = [column for column in facts.columns if column.column is None and column.name not in taken]
     ignored = [column for column in ignored if column.why_ignored != INDEX]  # the reader leaves it out itself
     if ignored:
-        reasons = "; ".join(f"{some(names, FEW_NAMES)}: {why}" for why, names in _by_reason(ignored).items())
-        entries.append(Entry("ignore", [column.name for column in ignored], reasons))
+        entries.append(Entry("ignore", [column.name for column in ignored], _reasons(ignored)))
     categories: dict[str, Any] = {}
     for column in facts.used:
         if not isinstance(column.column, NumberColumn | FormattedNumberColumn | DateColumn):
@@ -203,6 +205,11 @@ def _found(facts: TableFacts) -> list[str]:
     return lines
 
 
+def _reasons(columns: Sequence[ColumnFacts]) -> str:
+    """Return why columns are not used."""
+    return "; ".join(f"{some(names, FEW_NAMES)}: {why}" for why, names in _by_reason(columns).items())
+
+
 def _by_reason(columns: Sequence[ColumnFacts]) -> dict[str, list[str]]:
     """Return the names of columns that are not used, by the reason."""
     found: dict[str, list[str]] = {}
@@ -233,12 +240,24 @@ def _doubts(facts: TableFacts) -> list[str]:
                 f"{shown}called like weights, folds or splits of the examples, but used as a feature; if it is no "
                 "property of the examples, list it in dataset.ignore"
             )
+    if "columns" in facts.written and (first := facts.columns[0]).column is not None and _may_name_rows(first):
+        notes.append(
+            f"column {first.name!r}: whole numbers, hardly any twice: if they identify the rows, list the column in "
+            "dataset.ignore"
+        )
     if named := [column.name for column in facts.used if column.follows_label]:
         notes.append(
             f"columns {some([*map(repr, named)], FEW_NAMES)} have one value in each class, as if made from the label: "
             "list those in dataset.ignore that are not known for new rows"
         )
     return notes + _thousands_or_decimals(facts)
+
+
+def _may_name_rows(facts: ColumnFacts) -> bool:
+    """Return whether a column without a name may identify the rows: whole numbers of four digits or more, hardly
+    any twice."""
+    are_long = all(re.fullmatch(r"\d{4,}", text, re.ASCII) for text in facts.counts)
+    return are_long and facts.num_rows >= MIN_NAMED and len(facts.counts) >= MOSTLY * facts.num_rows
 
 
 def _why_codes(name: str, texts: Sequence[str]) -> str:

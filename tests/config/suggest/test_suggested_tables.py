@@ -714,3 +714,25 @@ def test_points_that_separate_thousands_next_to_numbers_without_one_are_told(her
     rows = [f"{('950', '1.234', '12.000')[index // 2 % 3]},{row}" for index, row in enumerate(numbers(60))]
     told = [line for line in suggested_lines("people,a,b,kind", rows) if "separate thousands" in line]
     assert len(told) == 1 and told[0].startswith("column 'people': '1.234' is read with a decimal point")
+
+
+def test_keys_that_are_the_same_as_floats_are_categories(here: Path) -> None:
+    rows = [f"{2**63 + index // 2 % 7},{row}" for index, row in enumerate(numbers(60))]
+    assert "categories: serial" in suggested_lines("serial,a,b,kind", rows)
+    rows = [f"{2**63 + index},{row}" for index, row in enumerate(numbers(60))]
+    assert any("'serial' is not a feature: whole num" in line for line in suggested_lines("serial,a,b,kind", rows))
+
+
+def test_numbers_that_may_identify_rows_without_a_header_are_told(here: Path) -> None:
+    rows = [f"{1000025 + index * 37 % 1000 - index % 9 // 8},{row}" for index, row in enumerate(numbers(60))]
+    (told,) = [line for line in suggested_lines(rows[0], rows[1:]) if "identify the rows" in line]
+    assert told.startswith("column 'x1': whole numbers, hardly any twice")
+
+
+def test_why_hundreds_of_columns_cannot_be_learned_from_is_said_briefly(here: Path) -> None:
+    names = ",".join(f"s{index}" for index in range(300))
+    rows = [f"{row}," + ",".join(f"{row}{index}" for index in range(299)) for row in ("x", "y", "z")]
+    with pytest.raises(
+        DataError, match=r"nothing to learn .* \(s0, s1, .* and 290 more: a different text in every row\)"
+    ):
+        suggest(write(names + ",kind", [f"{row},{kind}" for row, kind in zip(rows, "aba", strict=True)]))
