@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from nnclassify.data.split_names import SPLIT_NAMES
 from nnclassify.errors import DataError, one_line
+from nnclassify.files.images.image_format import other_files
 
 INPUT_NAMES = ("x", "inputs", "input", "images", "image", "data", "features", "arr0")
 TARGET_NAMES = ("y", "targets", "target", "labels", "label", "classes", "class", "arr1")
@@ -25,7 +26,11 @@ def array_names(path: str) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
-    except (OSError, zipfile.BadZipFile) as cause:
+    except zipfile.BadZipFile as cause:
+        with open(path, "rb") as file:  # noqa: PTH123
+            found = next(iter(other_files(file.read(64))), one_line(cause))
+        raise DataError(f"{path}: cannot be read as .npz ({found}); expected arrays that numpy.savez wrote") from cause
+    except OSError as cause:
         raise DataError(
             f"{path}: cannot be read as .npz ({one_line(cause)}); expected arrays that numpy.savez wrote"
         ) from cause

@@ -339,6 +339,12 @@ def _explained(name: Path | str) -> Iterator[None]:
         raise InputError(f"{name}: not a readable image ({why}); {hint}") from cause
 
 
+def other_files(start: bytes) -> list[str]:
+    """Return what a file of another kind may be, by its first bytes, the most likely first."""
+    beginning = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return [kind for kind, signs in OTHER_FILES.items() if beginning.startswith(signs)]
+
+
 def _unidentified(start: bytes, formats: list[str]) -> str:
     """Return what is wrong with a file that Pillow does not recognize, by its first bytes, and what was expected."""
     if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and "HEIF" not in formats:
@@ -346,8 +352,7 @@ def _unidentified(start: bytes, formats: list[str]) -> str:
     if start[4:8] == b"ftyp" and start[8:12] in (b"avif", b"avis") and "AVIF" not in formats:
         return "(AVIF); install what reads it: pip install 'pillow>=11.3'"
     found = "in no known format, or damaged at its start" if start else "an empty file"
-    beginning = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    kinds = [kind for kind, signs in OTHER_FILES.items() if beginning.startswith(signs)]
+    kinds = other_files(start)
     if start[4:8] == b"ftyp":
         kinds = ["a video"]
     elif start[128:] == b"DICM":

@@ -155,3 +155,9 @@ def test_arrays_without_examples_or_of_complex_numbers_are_refused(inputs: np.nd
     np.savez("set.npz", x=inputs, y=np.arange(len(inputs)) % 2)
     with pytest.raises(DataError, match=r"set\.npz:x: (shape \(0, 9, 9\)|torch\.complex128)"):
         suggest("set.npz")
+
+
+def test_a_pointer_of_git_lfs_is_named(here: Path) -> None:
+    Path("d.npz").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"d.npz: cannot be read as .npz \(a pointer of Git LFS; run `git lfs pull`\)"):
+        suggest("d.npz")
