@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +74,7 @@ class TableFacts:
 
     @property
     def time(self) -> str | None:
-        """The column of dates that the rows are in order of, or None if there is none, or several."""
+        """The column of dates that are in order, or None if there is none, or several."""
         found = [facts.name for facts in self.columns if facts.why_ignored == TIME]
         return found[0] if found else None
 
@@ -92,9 +92,9 @@ _TOTAL = re.compile(
 )
 """What the first cell of a row of totals says."""
 
-TIME = "the rows are in order of it: the newest are the test split"
+TIME = "its dates are in order: the newest are the test split"
 MIN_TIMES, OLDEST = 20, 0.7
-"""Rows in order of time have at least so many dates, and all classes among this fraction of them, the oldest."""
+"""A date in order has at least so many values, and all classes among this fraction of the rows, the oldest."""
 
 
 def table_facts(
@@ -280,26 +280,32 @@ def _leave_out_copies(
 
 
 def _find_time(table: TextRows, header: Sequence[str], columns: Sequence[ColumnFacts], label: ColumnFacts) -> None:
-    """Set aside the date that the rows are in order of: splits drawn at random would learn from the future.
+    """Set aside the date that is in order: splits drawn at random would learn from the future.
 
     A column that names groups or splits comes first, and so does a test split that every class is known for.
     """
-    ordered = [(facts, step) for facts in columns if (step := _order(facts)) is not None]
-    if len(ordered) != 1 or any(facts.why_ignored in (GROUP, SPLIT) for facts in columns):
+    dated = [facts for facts in columns if _are_in_order(_dates(facts))]
+    if len(dated) != 1 or any(facts.why_ignored in (GROUP, SPLIT) for facts in columns):
         return
-    (facts, step), place = ordered[0], header.index(label.name)
+    dates = dict(zip(dated[0].counts, _dates(dated[0]), strict=True))
+    of_date, of_label = header.index(dated[0].name), header.index(label.name)
     rows = itertools.islice(table.rows(), 0 if table.format.columns else 1, LOOKED_AT + 1)
-    labels = [row[place].strip() for _, row in rows if len(row) == len(header)][::step]
+    cells = [(row[of_date].strip(), row[of_label].strip()) for _, row in rows if len(row) == len(header)]
+    labels = [found for _, found in sorted((dates[text], found) for text, found in cells if text)]
     if {*labels[: int(OLDEST * len(labels))]} >= {*label.counts}:
-        facts.column, facts.why_ignored = None, TIME
+        dated[0].column, dated[0].why_ignored = None, TIME
 
 
-def _order(facts: ColumnFacts) -> Literal[1, -1] | None:
-    """Return 1 if a column holds dates from the oldest to the newest, -1 if the newest comes first, or None."""
+def _are_in_order(dates: Sequence[list[float]]) -> bool:
+    """Return whether there are dates, each later than the one before, or each earlier."""
+    return bool(dates) and dates in (sorted(dates), sorted(dates, reverse=True))
+
+
+def _dates(facts: ColumnFacts) -> list[list[float]]:
+    """Return the dates of a column in the order in which they first appear; none if it holds other values or few."""
     if not isinstance(facts.column, DateColumn) or facts.num_missing or len(facts.counts) < MIN_TIMES:
-        return None
-    dates = [facts.column.numbers(text, ".") or [] for text in facts.counts]
-    return 1 if dates == sorted(dates) else -1 if dates == sorted(dates, reverse=True) else None
+        return []
+    return [facts.column.numbers(text, ".") or [] for text in facts.counts]
 
 
 def _count(facts: ColumnFacts, text: str, line: int) -> None:

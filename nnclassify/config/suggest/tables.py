@@ -247,8 +247,8 @@ def _doubts(facts: TableFacts) -> list[str]:
         )
     if named := [column.name for column in facts.used if column.follows_label]:
         notes.append(
-            f"columns {some([*map(repr, named)], FEW_NAMES)} have one value in each class, as if made from the label: "
-            "list those in dataset.ignore that are not known for new rows"
+            f"as if made from the label, with one value in each class: {some([*map(repr, named)], FEW_NAMES)}; list in "
+            "dataset.ignore what is not known for new rows"
         )
     return notes + _thousands_or_decimals(facts)
 
