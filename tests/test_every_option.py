@@ -83,6 +83,7 @@ GIVEN: dict[str, list[Any]] = {
     "Csv.dates": [["on"], {"on": {"format": "%d.%m.%Y", "parts": ["days", "month"]}}],
     "Csv.group": ["row"],
     "Csv.numbers": [["price"]],
+    "Csv.quantile_transform": [["shade"]],
     "Csv.split": ["part"],
     "Csv.time": ["row"],
     "Csv.test": [0.25, "copy.csv"],

@@ -41,6 +41,7 @@ class Wanted:
         ignored: Columns that are not learned from where `features` is None.
         aside: Columns that are read as texts and not learned from, by the option that names them, such as `split`.
         kinds: What the config says of columns that do not hold numbers.
+        quantile_transform: Columns of numbers whose features are of about a normal distribution.
         recognize: Whether other columns may hold texts too, and of which kind is found out.
         may_be_missing: Whether a feature may have no value.
         known: The columns to learn from where they are known already, as those of a run are; None: they are not.
@@ -51,6 +52,7 @@ class Wanted:
     ignored: Collection[str] = ()
     aside: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, Kind] = field(default_factory=dict)
+    quantile_transform: Collection[str] = ()
     recognize: bool = False
     may_be_missing: bool = False
     known: Sequence[AnyColumn] | None = None
@@ -196,7 +198,8 @@ def _named(wanted: Wanted, features: Sequence[str]) -> list[tuple[str, str]]:
     """Return the columns that the config names, each with the option; features come last."""
     named = [*(("label", name) for name in wanted.labels), *(("features", name) for name in features)]
     named += [*wanted.aside.items(), *(("ignore", name) for name in wanted.ignored)]
-    return named + [(_option_of(kind), name) for name, kind in wanted.kinds.items()]
+    named += [(_option_of(kind), name) for name, kind in wanted.kinds.items()]
+    return named + [("quantile_transform", name) for name in wanted.quantile_transform]
 
 
 def _option_of(kind: Kind) -> str:

@@ -6,7 +6,7 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import itemgetter
 
@@ -26,9 +26,10 @@ from nnclassify.data.csv_header import (
     text_columns,
 )
 from nnclassify.data.csv_rows import MISSING, Problems, TextRows, as_number, is_infinite, why_no_number
-from nnclassify.data.encoding import AnyColumn, NumberColumn
+from nnclassify.data.encoding import AnyColumn, NumberColumn, NumericColumn
 from nnclassify.data.image_listing import clean_name
 from nnclassify.data.labels import classes_of, missing_labels
+from nnclassify.data.quantiles import QuantileTransform
 from nnclassify.data.splitting import Labels, Times, Values
 from nnclassify.data.table_encoder import RawColumn
 from nnclassify.errors import DataError, counted
@@ -306,19 +307,31 @@ class _Reader:
         known = {column.name: column for column in self.wanted.known or ()}
         for name in self.features:
             if (texts := self.texts.get(name)) is None:
-                self.columns[name] = known.get(name, NumberColumn(name=name))
+                self.columns[name] = known.get(name) or self._transformed(NumberColumn(name=name))
                 continue
             counts = Counter[str]()
             for text, count in texts.counts.items():
                 counts[clean_name(text)] += count
             try:
                 kind, decimal = self.wanted.kinds.get(name), self.table.format.decimal
-                column = known.get(name) or column_of(name, kind, counts, decimal)
+                column = known.get(name) or self._transformed(column_of(name, kind, counts, decimal))
             except DataError as error:
                 self.problems.add(texts.place, f"{self.table.where()}: column {name!r}: {error}", kind="kind")
                 continue
             self.columns[name] = column
             self._add(texts, _wrong_texts(column, counts, decimal, self.wanted.may_be_missing))
+
+    def _transformed(self, column: AnyColumn) -> AnyColumn:
+        """Return a column that takes quantiles if the config says so.
+
+        Raises:
+            DataError: It holds no numbers.
+        """
+        if column.name not in self.wanted.quantile_transform:
+            return column
+        if not isinstance(column, NumericColumn):
+            raise DataError(f"{kind_text(column)}; expected numbers: remove the column from dataset.quantile_transform")
+        return replace(column, quantile_transform=QuantileTransform())
 
     def _add(self, texts: _Texts, problems: Mapping[str, str]) -> None:
         """Note what is wrong with texts of a column."""

@@ -22,6 +22,7 @@ from nnclassify.data.csv_rows import MISSING, as_number, why_no_number
 from nnclassify.data.image_listing import clean_name
 from nnclassify.data.labels import AMBIGUOUS, classes_of, matched
 from nnclassify.data.number_formats import TIME, NumberFormat
+from nnclassify.data.quantiles import QuantileTransform
 from nnclassify.data.splitting import Values
 from nnclassify.errors import DataError, MissingValueError, some, suggestion
 
@@ -100,6 +101,14 @@ class Column(ABC):
     def numbers(self, text: str, decimal: str) -> list[float] | None:
         """Return the features of a text that is not missing; None if it is not of this kind."""
 
+    def scaled(self, numbers: Values) -> Values:
+        """Return features `(N,)` of numbers `(N,)`, of a column of one number; most are the numbers themselves."""
+        return numbers
+
+    def unscaled(self, features: Values) -> Values:
+        """Return the numbers of features, the inverse of `scaled`."""
+        return features
+
     def expected(self, text: str, decimal: str) -> str:
         """Return what was found and what was expected, for a text that is not of this kind."""
         return f"found {text[:40]!r}, expected another value"
@@ -155,14 +164,45 @@ class Column(ABC):
             text, decimal, is_missing = self.fill, ".", True
         if (numbers := self.numbers(text, decimal)) is None:
             raise DataError(f"{where}: {self.expected(text, decimal)}")
-        return numbers + [float(is_missing)] * self.marks_missing
+        features: list[float] = self.scaled(np.array(numbers)).tolist()
+        return features + [float(is_missing)] * self.marks_missing
 
 
 @dataclass(frozen=True, kw_only=True)
-class NumberColumn(Column):
+class NumericColumn(Column):
+    """Numbers, one feature.
+
+    Attributes:
+        quantile_transform: What brings them closer together where they are far apart; None: they are features as they
+            are.
+    """
+
+    quantile_transform: QuantileTransform | None = None
+
+    def scaled(self, numbers: Values) -> Values:
+        """Return the features of numbers."""
+        return numbers if self.quantile_transform is None else self.quantile_transform(numbers)
+
+    def unscaled(self, features: Values) -> Values:
+        """Return the numbers of features."""
+        return features if self.quantile_transform is None else self.quantile_transform.inverse(features)
+
+    def with_quantiles(self, values: Values) -> Self:
+        """Return the column with the quantiles of numbers of the training split, if it takes any."""
+        is_wanted = self.quantile_transform is not None
+        return replace(self, quantile_transform=QuantileTransform.fitted(values)) if is_wanted else self
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberColumn(NumericColumn):
     """Numbers, one feature."""
 
     kind: Literal["number"] = "number"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a number that must be there, and so a feature as it is."""
+        return self.fill is None and self.quantile_transform is None
 
     def numbers(self, text: str, decimal: str) -> list[float] | None:
         """Return the number."""
@@ -173,17 +213,20 @@ class NumberColumn(Column):
         """Return what is wrong with a text that is not a finite number."""
         return why_no_number(text, decimal)[1]
 
-    def fitted_to(self, values: Values) -> NumberColumn:
+    def fitted_to(self, values: Values, *, may_be_missing: bool) -> NumberColumn:
         """Return the column whose missing values, NaN, are replaced by the median of the others."""
         is_missing = np.isnan(values)
         if is_missing.all():
             raise DataError(all_missing(self.name))
+        column = self.with_quantiles(values[~is_missing])
+        if not may_be_missing:
+            return column
         fill = repr(float(np.median(values[~is_missing])))
-        return replace(self, fill=fill, marks_missing=bool(is_missing.any()))
+        return replace(column, fill=fill, marks_missing=bool(is_missing.any()))
 
 
 @dataclass(frozen=True, kw_only=True)
-class FormattedNumberColumn(NumberFormat, Column):
+class FormattedNumberColumn(NumberFormat, NumericColumn):
     """Numbers that are all written in the same format, with a unit or separators, or as times: one feature."""
 
     kind: Literal["formatted_number"] = "formatted_number"
@@ -199,10 +242,18 @@ class FormattedNumberColumn(NumberFormat, Column):
         as_trained = "a time such as 19:30" if self.unit == TIME else f"a number as in the other rows ({self})"
         return f"found {text[:40]!r}, expected {as_trained}"
 
+    def fitted(self, counts: Mapping[str, int]) -> Self:
+        """Return the column with the quantiles of the training split, if it takes any."""
+        return self.with_quantiles(self._values(counts))
+
     def fill_for(self, counts: Mapping[str, int]) -> str:
         """Return the median of the numbers."""
-        values = [value for text in counts for value in (self.numbers(clean_name(text), ".") or []) * counts[text]]
-        return repr(float(np.median(values))).replace(".", self.decimal)
+        return repr(float(np.median(self._values(counts)))).replace(".", self.decimal)
+
+    def _values(self, counts: Mapping[str, int]) -> Values:
+        return np.array(
+            [value for text in counts for value in (self.numbers(clean_name(text), ".") or []) * counts[text]]
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

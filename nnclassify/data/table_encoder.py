@@ -11,8 +11,17 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from nnclassify.data.encoding import MAX_NAMED, AnyColumn, Column, Feature, NumberColumn, all_missing
+from nnclassify.data.encoding import (
+    MAX_NAMED,
+    AnyColumn,
+    Column,
+    Feature,
+    NumberColumn,
+    NumericColumn,
+    all_missing,
+)
 from nnclassify.data.image_listing import clean_name
+from nnclassify.data.quantiles import QuantileTransform
 from nnclassify.data.splitting import Values
 from nnclassify.errors import DataError, counted, some
 
@@ -38,7 +47,7 @@ class RawColumn:
             DataError: There is nothing to replace a missing value by.
         """
         if isinstance(self.column, NumberColumn):
-            return self.column.fitted_to(values) if may_be_missing else self.column
+            return self.column.fitted_to(values, may_be_missing=may_be_missing)
         assert self.texts is not None
         codes, counts = np.unique(values.astype(np.int64), return_counts=True)
         rows = {self.texts[code]: count for code, count in zip(codes.tolist(), counts.tolist(), strict=True)}
@@ -85,7 +94,7 @@ class TableEncoder:
     @property
     def is_plain(self) -> bool:
         """Whether every column is a number that must be there, and so a feature as it is."""
-        return all(isinstance(column, NumberColumn) and column.fill is None for column in self.columns)
+        return all(isinstance(column, NumberColumn) and column.is_plain for column in self.columns)
 
     def row(
         self, texts: Sequence[str], where: str, decimal: str, note: Callable[[str], object] = lambda text: None
@@ -150,6 +159,8 @@ class TableEncoder:
         """
         columns = _COLUMNS.validate_python(state)
         for column in columns:
+            if isinstance(column, NumericColumn) and column.quantile_transform == QuantileTransform():
+                raise ValueError(f"no quantiles of {column.name!r}")
             if column.fill is not None and column.problem(column.fill, ".") is not None:
                 raise ValueError(
                     f"{column.fill!r}, which replaces missing values of {column.name!r}, is not one of them"
@@ -174,7 +185,7 @@ def _encoded(column: AnyColumn, texts: Sequence[str] | None, values: Values) -> 
     """Return the features `(N, k)` of a column's values `(N,)`, which have been checked."""
     if texts is None:
         is_missing = np.isnan(values)
-        filled = values if column.fill is None else np.where(is_missing, float(column.fill), values)
+        filled = column.scaled(values if column.fill is None else np.where(is_missing, float(column.fill), values))
         return np.column_stack([filled, is_missing]) if column.marks_missing else filled[:, None]
     table = np.array([column.encoded(text, column.name) for text in texts])
     encoded: Values = table[values.astype(np.int64)]

@@ -55,7 +55,7 @@ class TablePools:
         is_plain = (
             self.encoder is None
             and not self.may_be_missing
-            and all(isinstance(raw.column, NumberColumn) for raw in table.columns)
+            and all(isinstance(raw.column, NumberColumn) and raw.column.is_plain for raw in table.columns)
         )
         of_rows = partial(self._take, replace(table, values=values))
         return UnsplitExamples(targets, torch.from_numpy(values) if is_plain else of_rows, names, groups, times)

@@ -80,6 +80,12 @@ class Csv(UnsplitDataset):
     """Columns of numbers that are written with a unit (`$12`, `45%`, `1.2e3 kg`), with thousands separators (`12,345`),
     or as times (`19:30`, `7:30 PM`, which are read as hours), in the same way in every row. The format is recognized,
     and kept in the checkpoint. Default: none; with `categories: auto`, columns of too many texts for categories."""
+    quantile_transform: Annotated[list[str], Field(min_length=1), AfterValidator(all_different)] | None = None
+    """Columns of numbers whose values are far apart, such as amounts, or in which 999999 marks missing values:
+    normalized as they are, most of their values would be practically equal. Quantiles of the training split are mapped
+    to those of a normal distribution, and numbers between two quantiles in proportion, as scikit-learn's
+    `QuantileTransformer` does. Numbers beyond those of the training split are treated like its smallest or largest.
+    Default: none."""
     missing: Literal["error", "fill"] = "error"
     """What to do with missing values: stop with an error that names them; or replace them by the median, or the most
     frequent category, of the training split. A feature then marks them in columns where the training split has some."""
@@ -127,6 +133,8 @@ class Csv(UnsplitDataset):
         categories, dates = (value if isinstance(value, list | dict) else () for value in (self.categories, self.dates))
         if twice := [name for name in self.numbers or () if name in (*categories, *dates)]:
             yield "numbers", f"{twice[0]!r} is also listed in categories or dates; list it once"
+        if odd := [name for name in self.quantile_transform or () if name in (*categories, *dates)]:
+            yield "quantile_transform", f"{odd[0]!r} is also listed in categories or dates; expected columns of numbers"
         if self.split is not None:
             files = {"validation": self._file("validation"), "test": self._file("test")}
             yield from ((key, "a file, with `split`; set one of them") for key, file in files.items() if file)
@@ -199,6 +207,7 @@ class Csv(UnsplitDataset):
             ignored=self.ignore or (),
             aside={option: name for option, name in aside.items() if name is not None},
             kinds=declared_kinds(self.categories, self.dates, self.numbers),
+            quantile_transform=self.quantile_transform or (),
             recognize=self.categories == "auto",
             may_be_missing=self.missing == "fill",
             known=None if self._encoder is None else self._encoder.columns,
@@ -233,7 +242,9 @@ class Csv(UnsplitDataset):
         names, values = [table.names[index] for index in numbers], table.values[:, numbers]
         if self.normalize == "standard":
             odd_columns += flat_notes(names, values)
-        odd_columns += outlier_notes(names, values, table.lines) + marker_notes(names, values)
+        odd_columns += marker_notes(names, values)
+        far = [index for index, name in enumerate(names) if name not in (self.quantile_transform or ())]
+        odd_columns += outlier_notes([names[index] for index in far], values[:, far], table.lines)
         return found + [f"{self.path}: {note}" for note in odd_columns]
 
     def _examine_classes(self, source: RawDataset) -> list[str]:

@@ -140,7 +140,7 @@ def _known_of_column(column: AnyColumn, features: Numbers) -> Iterator[Property]
             in_words = _date if part == "days" else _plain
             yield Property.of_numbers(column.name if part == "days" else name, values, in_words)
     else:
-        yield Property.of_numbers(column.name, features[:, 0])
+        yield Property.of_numbers(column.name, column.unscaled(features[:, 0]))
 
 
 def _date(days: float) -> str:

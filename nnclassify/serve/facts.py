@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from pydantic import BaseModel, Field
 
@@ -192,7 +193,7 @@ def _column_facts(column: AnyColumn, usual: float) -> ColumnFacts:
         kind=column.kind,
         categories=list(column.categories) if isinstance(column, OneHotColumn | OrdinalColumn) else [],
         may_be_missing=column.fill is not None,
-        typical=usual if isinstance(column, NumberColumn) else None,
+        typical=float(f"{column.unscaled(np.array(usual)):.3g}") if isinstance(column, NumberColumn) else None,
     )
 
 

@@ -73,7 +73,8 @@ class NNClassifier(ClassifierMixin, BaseEstimator):
         epochs: Passes over the training examples.
         batch_size: Examples per batch.
         dataset: Options of the data: `validation`, `normalize`, `limit`, `share` and `seed`; of images `augment` and
-            `white`; of tables `features`, `ignore`, `categories`, `dates`, `missing`, `group`, `time` and `decimal`.
+            `white`; of tables `features`, `ignore`, `categories`, `dates`, `quantile_transform`, `missing`, `group`,
+            `time` and `decimal`.
         evaluation: Options of evaluation and prediction.
         shuffle: Reshuffle the examples at every epoch.
         clip_grad_norm: Maximum norm of the gradients.

@@ -34,7 +34,7 @@ Array = np.ndarray[Any, Any]
 
 OF_ANY_DATA = ("validation", "normalize", "limit", "share", "seed")
 OF_IMAGES = ("augment", "white")
-OF_COLUMNS = ("features", "ignore", "categories", "dates", "missing", "group", "time", "decimal")
+OF_COLUMNS = ("features", "ignore", "categories", "dates", "quantile_transform", "missing", "group", "time", "decimal")
 """Options of `dataset` that data in memory can have."""
 NUMBERS = (np.float64, np.float32, np.uint8)
 """Number types that are kept; others become the first."""

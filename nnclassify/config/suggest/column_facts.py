@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from nnclassify.data.column_kinds import column_of, date_format, formatted_column
 from nnclassify.data.columns import is_identifier, is_unnamed
 from nnclassify.data.csv_rows import as_number, float_of
@@ -18,9 +20,11 @@ from nnclassify.data.encoding import (
     DateColumn,
     FormattedNumberColumn,
     NumberColumn,
+    NumericColumn,
     OneHotColumn,
     date_of,
 )
+from nnclassify.data.image_listing import clean_name
 from nnclassify.data.image_lists import COLUMNS
 from nnclassify.data.labels import missing_labels
 from nnclassify.data.number_formats import LIMIT
@@ -54,6 +58,10 @@ are; fewer values may be letters, as the bases of DNA."""
 MOST_COUNTS, RARE = 0.9, 0.1
 """Columns are taken for counts if the first fraction of them have the distribution of counts; the largest count has at
 most the second fraction of the rows of the most common one."""
+FAR_APART = 100
+"""A column of a larger `spread` has its quantiles transformed: of normally distributed numbers it is 5 to 8, of
+exponentially distributed ones up to 25, of amounts whose logarithm has a standard deviation of 1.5 about 300. On made
+tables of smaller spreads, the accuracy rose or fell by what the label depends on: the numbers or their logarithms."""
 MIN_VALUES = 5
 """A column with fewer values, and more gaps, may have none in the training split."""
 MIN_DAYS = 5
@@ -86,6 +94,7 @@ class ColumnFacts:
         is_trimmed: Whether only its most frequent categories are kept.
         is_coded: Whether it holds numbers that are taken for codes of categories.
         follows_label: Whether it has one value in each class, and fewer values than there are classes.
+        spread: Of numbers, how many times as far from the median the farthest one is as most others; see `_spread`.
     """
 
     name: str
@@ -97,6 +106,12 @@ class ColumnFacts:
     is_trimmed: bool = False
     is_coded: bool = False
     follows_label: bool = False
+    spread: float = 0.0
+
+    @property
+    def is_far_apart(self) -> bool:
+        """Whether it holds numbers of which some are so far from most others that these would be practically equal."""
+        return isinstance(self.column, NumericColumn) and self.spread >= FAR_APART
 
     @property
     def num_rows(self) -> int:
@@ -142,6 +157,19 @@ def decide(facts: ColumnFacts, decimal: str, *, is_certain: bool) -> None:
     _decide_kind(facts, decimal, is_certain=is_certain)
     if isinstance(facts.column, OneHotColumn):
         _count_words(facts)
+    if isinstance(facts.column, NumericColumn):
+        facts.spread = _spread(facts, facts.column, decimal)
+
+
+def _spread(facts: ColumnFacts, column: NumericColumn, decimal: str) -> float:
+    """Return the largest distance of a number from the median, relative to the median of those that are not 0."""
+    numbers = [(column.numbers(clean_name(text), decimal) or [math.nan])[0] for text in facts.counts]
+    values, rows = np.array(numbers), np.array([*facts.counts.values()])
+    values, rows = values[np.isfinite(values)], rows[np.isfinite(values)]
+    with np.errstate(over="ignore"):
+        distances = np.abs(values - np.median(np.repeat(values, rows)))
+    distances, rows = distances[distances > 0], rows[distances > 0]
+    return float(distances.max() / np.median(np.repeat(distances, rows))) if len(distances) else 0.0
 
 
 def _decide_kind(facts: ColumnFacts, decimal: str, *, is_certain: bool) -> None:

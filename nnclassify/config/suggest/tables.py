@@ -153,10 +153,20 @@ def _dataset_entries(facts: TableFacts, stated: Mapping[str, Any]) -> list[Entry
         entries.append(Entry("dates", dates, "days since 1970-01-01"))
     if numbers := [column.name for column in facts.used if isinstance(column.column, FormattedNumberColumn)]:
         entries.append(Entry("numbers", numbers, "with units or separators, or times; the format is recognized"))
+    entries += _quantile_entries(facts)
     if num_missing := sum(column.num_missing for column in facts.used):
         comment = f"{counted(num_missing, 'missing value')}: the median or the most frequent category, and a marker"
         entries.append(Entry("missing", "fill", comment))
     return entries
+
+
+def _quantile_entries(facts: TableFacts) -> list[Entry]:
+    far = [column for column in facts.used if column.is_far_apart]
+    if not far:
+        return []
+    farthest = max(far, key=lambda column: column.spread)
+    why = f"values far apart: one of {farthest.shown} is {farthest.spread:,.3g} times as far from the median as most"
+    return [Entry("quantile_transform", [column.name for column in far], why)]
 
 
 def _split_entries(facts: TableFacts) -> list[Entry]:

@@ -22,6 +22,7 @@ from nnclassify.data.encoding import (
     DateColumn,
     FormattedNumberColumn,
     NumberColumn,
+    NumericColumn,
     OneHotColumn,
     OrdinalColumn,
     YesNoColumn,
@@ -29,6 +30,7 @@ from nnclassify.data.encoding import (
 )
 from nnclassify.data.image_listing import clean_name
 from nnclassify.data.labels import matched
+from nnclassify.data.quantiles import QuantileTransform
 from nnclassify.data.table_encoder import TableEncoder
 
 TextColumn = OneHotColumn | OrdinalColumn | YesNoColumn
@@ -98,7 +100,18 @@ def _features(column: AnyColumn, codes: Tensor) -> Tensor:
     if isinstance(column, OneHotColumn):
         places = torch.arange(len(column.categories) + 1, dtype=codes.dtype, device=codes.device)
         return (codes == places).to(codes.dtype).where(~codes.isnan(), math.nan)
+    if isinstance(column, NumericColumn) and column.quantile_transform is not None:
+        return _transformed(column.quantile_transform, codes)
     return codes
+
+
+def _transformed(transform: QuantileTransform, values: Tensor) -> Tensor:
+    """Map numbers `(N, 1)` as a quantile transform does: by the sum of how far each has come between two quantiles."""
+    quantiles, outputs = (values.new_tensor(points) for points in (transform.quantiles, transform.outputs))
+    if len(quantiles) == 1:
+        return outputs.where(~values.isnan(), math.nan)
+    parts = ((values - quantiles[:-1]) / quantiles.diff()).clamp(0, 1)  # (N, pieces)
+    return outputs[:1] + (parts * outputs.diff()).sum(dim=1, keepdim=True)
 
 
 def _year_month_day(days: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -156,6 +156,18 @@ def test_a_few_whole_numbers_of_many_rows_each_are_codes(here: Path) -> None:
     assert dataset_of(write("code,age,x,kind", rows)).categories == {"code": "one_hot"}
 
 
+def test_columns_with_values_far_apart_get_quantiles(here: Path) -> None:
+    rng = np.random.default_rng(0)
+    plain, income = rng.normal(size=400), np.exp(2 * rng.normal(size=400))
+    ratio = np.where(np.arange(400) % 50, 1 + rng.random(400), -9999)
+    prices = [f"${1e3 ** (index % 7):,.0f}" for index in range(400)]
+    cells = zip(plain, income, ratio, prices, "aba" * 134, strict=False)
+    table = write("x;income;ratio;price;kind", [";".join(map(str, row)) for row in cells])
+    dataset = dataset_of(table)
+    assert dataset.quantile_transform == ["income", "ratio", "price"] and dataset.numbers == ["price"]
+    assert "values far apart: one of price is " in suggest(table).yaml()
+
+
 def test_codes_by_name_need_few_rows_each(here: Path) -> None:
     rows = [f"{10115 + 37 * (index % 9)},{index % 9},{index % 3}.5,{'ab'[index % 7 % 2]}" for index in range(120)]
     assert dataset_of(write("ZipCode,rooms,x,kind", rows)).categories == {"ZipCode": "one_hot"}

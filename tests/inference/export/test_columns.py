@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from nnclassify.data.encoding import AnyColumn, DateColumn, NumberColumn, OneHotColumn, OrdinalColumn, YesNoColumn
+from nnclassify.data.quantiles import QuantileTransform
 from nnclassify.data.table_encoder import TableEncoder
 from nnclassify.inference.export.columns import ColumnFeatures, code, codes_of_texts
 
@@ -17,13 +18,15 @@ COLUMNS: tuple[AnyColumn, ...] = (
     OneHotColumn(name="zone", categories=("1", "2.50")),
     OrdinalColumn(name="size", categories=("small", "large")),
     YesNoColumn(name="member", fill="no"),
+    NumberColumn(name="bytes", fill="3.0", quantile_transform=QuantileTransform((0.0, 2.0, 1e6), (-1.0, 0.5, 2.0))),
+    NumberColumn(name="same", quantile_transform=QuantileTransform((5.0,), (0.0,))),
     DateColumn(name="when", parts=("days", "year", "month", "day", "weekday", "hour")),
 )
 ROWS = [
-    ["1.5", "red", "1", "small", "Yes", "2024-02-29T23:59"],
-    ["", " blue ", "2.5", "large", "0", "1969-12-31T00:01:59"],
-    ["-3", "", "7", "small", "", "1900-03-01"],
-    ["1e3", "pink", "1.0", "large", "TRUE", "2000-12-31T12:00"],
+    ["1.5", "red", "1", "small", "Yes", "1.5", "5", "2024-02-29T23:59"],
+    ["", " blue ", "2.5", "large", "0", "", "4", "1969-12-31T00:01:59"],
+    ["-3", "", "7", "small", "", "-7", "5", "1900-03-01"],
+    ["1e3", "pink", "1.0", "large", "TRUE", "1e9", "5", "2000-12-31T12:00"],
 ]
 
 

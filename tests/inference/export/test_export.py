@@ -41,7 +41,7 @@ def table_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     header, *rows = TABLE.splitlines()
     (folder / "table.csv").write_text("\n".join([header, *rows * 10]) + "\n")
     dataset = {"name": "csv", "path": str(folder / "table.csv"), "label": "class", "test": 0.2, "missing": "fill"}
-    kinds = {"categories": {"color": "one_hot"}, "dates": ["joined"]}
+    kinds = {"categories": {"color": "one_hot"}, "dates": ["joined"], "quantile_transform": ["weight"]}
     return _trained(folder, dataset={**dataset, **kinds}, model={"name": "mlp", "hidden": [4]})
 
 
@@ -161,6 +161,15 @@ def test_a_page_answers_in_a_browser_and_in_node(
     assert made.compared >= 256 and made.largest_difference is not None and made.largest_difference <= TOLERANCE
     page = made.path.read_text()
     assert "http" not in page.replace("http-equiv", "") and made.num_bytes < 2_000_000
+
+
+@pytest.mark.slow
+def test_a_page_of_a_table_answers_in_node(table_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("node") is None:
+        pytest.skip("no node")
+    monkeypatch.setattr("nnclassify.inference.export.page.BROWSERS", ())
+    made = export_run(table_run, "html", tmp_path / "table.html")
+    assert made.compared and made.largest_difference is not None and made.largest_difference <= TOLERANCE
 
 
 @pytest.mark.slow
