@@ -361,7 +361,7 @@ def export(
         The `path`, the `card`, and the `largest_difference` of a probability on the `compared` examples.
 
     Raises:
-        InputError: There is no such form, a package is missing, or the exported network answers otherwise.
+        InputError: There is no such form, a package is missing, or the exported network gives other answers.
         ModelError: The form does not support the network.
         DataError: The data of the run cannot be read.
         SaveError: The file cannot be written.

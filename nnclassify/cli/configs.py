@@ -125,6 +125,6 @@ def _schema(command: str | None) -> dict[str, Any]:
     name = "-".join(command.split())
     if name not in MODELS:
         raise InputError(
-            f"--command {command}: found no such output{suggestion(name, MODELS)}; one of {', '.join(MODELS)}"
+            f"--command {command}: no such output{suggestion(name, MODELS)}; expected one of {', '.join(MODELS)}"
         )
     return output_schema(name)

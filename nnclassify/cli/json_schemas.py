@@ -53,7 +53,7 @@ Interval = tuple[float, float]
 
 
 class Printed:
-    """Marks a dataclass that is printed otherwise than it is.
+    """Marks a dataclass that is printed in another form.
 
     Args:
         about: What the printed object is; None: what the dataclass is.
@@ -242,6 +242,7 @@ class _Generator(GenerateJsonSchema):
         return field["type"] != "typed-dict-field" or super().field_is_required(field, total)
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """Return the schema of a value without its default."""
         return self.generate_inner(schema["schema"])
 
 

@@ -1,4 +1,4 @@
-"""The command `lesson`: first networks that do not learn, told one by one, or written as a site."""
+"""The command `lesson`: first networks that do not learn, shown one by one, or written as a site."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def complete_lesson(incomplete: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Telling:
-    """How a lesson is told."""
+    """How a lesson is shown."""
 
     quiz: Annotated[bool, typer.Option("--quiz", help="Ask for the cause before revealing it.")] = False
     hints: Annotated[
@@ -107,7 +107,7 @@ def _check_options(name: str | None, out: Path | None, given: list[str], *, ever
     if out is not None and name is None and not every:
         raise InputError("--out: needs a LESSON, whose files are written, or --all for a site")
     if given and (name is None or out is not None):
-        raise InputError(f"{given[0]}: needs a LESSON that is told; {'remove --out' if out else 'name one'}")
+        raise InputError(f"{given[0]}: needs a LESSON to show; {'remove --out' if out else 'name one'}")
     if as_json and {"--quiz", "--hints"}.intersection(given):
         raise InputError("--json: has the question and all hints; remove --quiz and --hints")
 

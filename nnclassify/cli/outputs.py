@@ -19,7 +19,7 @@ def check_output(option: str, path: Path | None, example: str, inputs: Iterable[
     Args:
         option: The option that names the file.
         path: The file; None: there is nothing to check.
-        example: A name that would do; a file that exists is only replaced if it ends likewise.
+        example: A name that would do; a file that exists is only replaced if it has the same ending.
         inputs: What the command reads.
 
     Raises:
@@ -52,7 +52,7 @@ def refuse_input(option: str, path: Path | None, inputs: Iterable[str]) -> None:
     if path is None or look(path) is None:
         return
     target, is_image = Path(os.path.realpath(path)), path.suffix.lower() in IMAGES
-    for place in map(Path, map(os.path.realpath, inputs)):  # unlike Path.resolve, it bears loops of links
+    for place in map(Path, map(os.path.realpath, inputs)):  # unlike Path.resolve, it copes with loops of links
         if target == place or (is_image and target.is_relative_to(place)):
             raise InputError(f"{option} {path}: an input, which would be lost; name another file")
 

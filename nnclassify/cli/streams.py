@@ -37,12 +37,15 @@ class _Raw(io.RawIOBase):
         self.failure: OSError | None = None
 
     def writable(self) -> bool:
+        """Return True."""
         return True
 
     def isatty(self) -> bool:
+        """Return whether the target is a terminal."""
         return bool(self.target.isatty())
 
     def fileno(self) -> int:
+        """Return the file descriptor of the target."""
         return int(self.target.fileno())
 
     def write(self, data: ReadableBuffer) -> int:
@@ -60,6 +63,7 @@ class _ErrorStream(io.TextIOWrapper):
     """Standard error, with control characters escaped, also in the messages of libraries."""
 
     def write(self, text: str) -> int:
+        """Write text with control characters escaped."""
         super().write(printable(text, keep=TERMINAL_CONTROLS))
         return len(text)
 

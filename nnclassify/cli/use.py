@@ -106,7 +106,7 @@ def evaluate(
     else:
         what = chosen.split if which.data is None else f"{chosen.split} of {which.data}"
         print(evaluation_text(path, what, found))
-    # An override may evaluate the network otherwise than the run does.
+    # An override may evaluate the network in another way than the run does.
     _save_predictions(classifier, found.predicted, table, of_run=chosen.is_unchanged and not changes)
 
 

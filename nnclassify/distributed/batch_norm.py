@@ -18,11 +18,13 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, part: Tensor, ranks: Ranks) -> Tensor:
+        """Sum a tensor of any shape."""
         ctx.ranks = ranks
         return ranks.all_reduce([part])[0]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """Return the summed gradient, of the same shape, and None for the ranks."""
         return ctx.ranks.all_reduce([gradient.contiguous()])[0], None
 
 

@@ -163,7 +163,7 @@ def area_interval(statistics: Statistics) -> tuple[float, float] | None:
 
 
 def newcombe_interval(area: float, positive: float, negative: float) -> tuple[float, float]:
-    """Compute the interval of the area under a ROC curve of so many positive and negative examples.
+    """Compute the interval of the area under a ROC curve of this many positive and negative examples.
 
     Its ends are the areas whose standard errors, times the quantile of the level, reach the given area (Newcombe, 2006,
     method 5): those of Hanley and McNeil, 1982, with the mean of both numbers of examples for each of them.

@@ -188,6 +188,7 @@ class _Machine:
         self.stack[-length:] = [values]
 
     def append(self, values: list[Any]) -> None:
+        """Append values to the list at the top of the stack."""
         if type(self.stack[-1]) is not list:
             raise Refused("damaged (appends to something that is not a list)")
         self.stack[-1] += values
@@ -205,7 +206,7 @@ class _Machine:
         """Set the attribute in which a state dict keeps the versions of its modules, and no other attribute."""
         state = self.stack.pop()
         if type(self.stack[-1]) is not OrderedDict or not isinstance(state, dict) or state.keys() != {"_metadata"}:
-            raise Refused("holds pickle instruction BUILD for something else than a state dict")
+            raise Refused("holds pickle instruction BUILD for something other than a state dict")
 
     def put(self, number: int) -> None:
         """Store the top of the stack in the memo; the unpickler allocates space for all lower numbers."""
@@ -239,7 +240,7 @@ class _Machine:
                 _check_hooks(hooks)
                 self.stack.append(_Tensor())
             case _:
-                raise Refused("damaged (a tensor is not described in the way torch.save does it)")
+                raise Refused("damaged (a tensor is not described as torch.save describes it)")
 
     def load_storage(self, _: None) -> None:
         """Push a placeholder for a storage, after comparing its length with the record."""
@@ -250,7 +251,7 @@ class _Machine:
                     raise Refused(f"damaged (storage {key} has the wrong length)")
                 self.stack.append(_Storage(num_items))
             case _:
-                raise Refused("damaged (a storage is not described in the way torch.save does it)")
+                raise Refused("damaged (a storage is not described as torch.save describes it)")
 
 
 def _integer(value: int) -> int:

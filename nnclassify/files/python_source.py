@@ -109,6 +109,7 @@ class _Recorded(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         self.folder, self.sources = folder, sources
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:
+        """Return where a module is, or None if it is not recorded."""
         if (place := self._place(fullname)) is None:
             return None
         spec = ModuleSpec(fullname, self, origin=str(self.folder / place), is_package=place.endswith("__init__.py"))
@@ -116,11 +117,13 @@ class _Recorded(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         return spec
 
     def get_source(self, fullname: str) -> str:
+        """Return the content of a module."""
         place = self._place(fullname)
         assert place is not None  # only modules that were found are loaded
         return self.sources[place]
 
     def exec_module(self, module: ModuleType) -> None:
+        """Run the content of a module in it."""
         file, source = str(module.__file__), self.get_source(module.__name__)
         linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
         setattr(module, _MARK, True)

@@ -220,7 +220,7 @@ def check_trust(*members: Settings) -> None:
         for member in code
     )
     raise TrustError(
-        f"{code[0].family}: would run {what}, which may do anything that you may; read it, then allow it with --trust "
+        f"{code[0].family}: would run {what}, which can do anything that you can; read it, then allow it with --trust "
         "(from Python: trust=True)",
         (code[0].family,),
     )

@@ -57,7 +57,7 @@ class Difference:
         p_value: How often chance alone makes a difference of this size or more.
         seed_p_value: How often chance and seeds together do; as `p_value` if there are several runs of each config.
         adjusted_p_value: `p_value`, adjusted for the number of differences that are tested (Holm, 1979).
-        adjusted_seed_p_value: `seed_p_value`, adjusted likewise.
+        adjusted_seed_p_value: `seed_p_value`, adjusted in the same way.
         why_none: Why there is no verdict; else empty.
     """
 

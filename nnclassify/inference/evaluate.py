@@ -178,8 +178,8 @@ def splits_of(classifier: Classifier) -> Splits:
     if IN_MEMORY in places.values() and not Path(IN_MEMORY).exists():
         keys = " ".join(f"dataset.{key}=FILE" for key in places)
         raise DataError(
-            f"{classifier.path}: NNClassifier trained it on data in memory; give data in files by {keys}, or "
-            "to evaluate by --data FILE"
+            f"{classifier.path}: NNClassifier trained it on data in memory; give that data in files, with {keys}, "
+            "or evaluate other data, with --data FILE"
         )
     with told_where_to_look(config.dataset):
         splits = config.dataset.as_trained(classifier.transform).build(config.seed)

@@ -317,7 +317,7 @@ def _judged(network: TrainedNetwork, answers: Answers, top_k: int, caution: Caut
 
 
 def _ranked(answers: Answers, most: int) -> Iterator[tuple[list[int], list[float]]]:
-    """Yield at most so many classes of each row with their probabilities, most probable first; with a decision
+    """Yield at most `most` classes of each row with their probabilities, most probable first; with a decision
     threshold, the predicted class."""
     keys = answers.probabilities
     if answers.predictions.ndim == 1:

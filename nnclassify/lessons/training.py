@@ -192,5 +192,6 @@ class _Watcher(Observer):
         self.epochs: list[Epoch] = []
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
+        """Measure and report the epoch."""
         self.epochs.append(self.judge.epoch(row, trainer.evaluated_model()))
         self.watch(self.epochs[-1], trainer.recipe.epochs)

@@ -125,7 +125,7 @@ class Model(Settings):
         """
 
     def body(self, network: nn.Module) -> Body | None:
-        """Return the part of the network that learns otherwise than the rest; None if there is none."""
+        """Return the part of the network that learns in another way than the rest; None if there is none."""
         return None
 
     def fit(self, network: nn.Module, sample: Sample) -> None:

@@ -60,7 +60,7 @@ class Optimizer(Settings):
 
         Args:
             parameters: The parameters with their names.
-            body: The pretrained parameters, if they learn otherwise than the others.
+            body: The pretrained parameters, if they learn in another way than the others.
 
         Raises:
             ModelError: A group matches no parameter, or every parameter is frozen before the end of the run.

@@ -40,9 +40,9 @@ class Contention(Observer):
         self._start = now if waited < MUCH * seconds else None
         if self._start is None:
             self.note(
-                f"other programs use the cores too: the run waited for one {waited / seconds:.0%} of the time. Its "
+                f"other programs use the cores too: the run waited for a core {waited / seconds:.0%} of the time. Its "
                 f"{trainer.plan.num_threads} threads then wait for each other, so a step can take many times as long; "
-                "to go on in one thread, press Ctrl-C, and repeat the command with --resume --set threads=1"
+                "to continue in one thread, press Ctrl-C, and repeat the command with --resume --set threads=1"
             )
 
 

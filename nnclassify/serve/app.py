@@ -45,7 +45,7 @@ ASSETS = {"page.css": "text/css", "page.js": "text/javascript", "docs.js": "text
 REFUSALS = {
     400: "The body is damaged.",
     403: "Another site sends the request, or it calls the server by an unknown name.",
-    408: "The body came too slowly.",
+    408: "The body arrived too slowly.",
     413: "The body, or the number of inputs, is over a limit.",
     415: "The body is neither a form with files nor JSON, or is compressed.",
     422: "An input cannot be read, or does not fit the network.",
@@ -146,6 +146,7 @@ class _Room:
         self._metrics.add("requests_in_progress")
 
     def free(self, size: int) -> None:
+        """Free the room of a request."""
         self._requests -= 1
         self._bytes -= size
         self._metrics.add("requests_in_progress", amount=-1)

@@ -85,7 +85,7 @@ def run_server(
         report: Called with a bug; returns a line for whoever asked.
 
     Raises:
-        TrainingError: Workers end by themselves again and again.
+        TrainingError: Workers keep exiting on their own.
     """
     ignore_warnings()
     metrics = Metrics(classifier.class_names, settings.workers)

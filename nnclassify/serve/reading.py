@@ -172,11 +172,11 @@ def _parsed(body: bytes) -> object:
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON; refuse a key that is there twice: which value is meant is not known."""
+    """Return an object of JSON; refuse a key that appears twice: which value is meant is not known."""
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"key {printable(key[:MAX_NAME])!r} is there twice")
+            raise ValueError(f"key {printable(key[:MAX_NAME])!r} appears twice")
         found[key] = value
     return found
 

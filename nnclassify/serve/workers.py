@@ -27,7 +27,7 @@ from nnclassify.serve.guard import App
 BACKLOG = 1024
 """Connections that wait to be accepted."""
 MAX_FAILURES = 5
-"""Workers that end by themselves with an error, after which no more are started."""
+"""Workers that exit on their own with an error, after which no more are started."""
 MARGIN_SECONDS = 5
 """How much longer than a request a worker may take to stop."""
 POLL_SECONDS = 0.1
@@ -132,7 +132,7 @@ class Workers:
             ready: Called when a signal does so.
 
         Raises:
-            TrainingError: Workers end by themselves again and again.
+            TrainingError: Workers keep exiting on their own.
         """
         stopping: list[int] = []
         gc.collect()
@@ -153,7 +153,7 @@ class Workers:
                 continue
             self.num_failures += (process.exitcode or 0) > 0
             if self.num_failures > MAX_FAILURES:
-                raise TrainingError(f"workers end by themselves, the last one with {_ending(process)}")
+                raise TrainingError(f"workers keep exiting on their own, the last one with {_ending(process)}")
             self.note(f"worker {number + 1} ended with {_ending(process)}; starting another")
             processes[number] = self._start(number)
 

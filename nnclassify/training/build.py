@@ -47,7 +47,7 @@ class Components:
         loss_fn: The loss.
         model: The untrained network, on its device.
         plan: How the run is executed, as far as that is decided before the batches are known.
-        notes: How images are prepared otherwise than when pretrained weights were trained, one line each.
+        notes: How images are prepared differently from when pretrained weights were trained, one line each.
     """
 
     config: RunConfig

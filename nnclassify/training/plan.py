@@ -165,7 +165,7 @@ def begin_plan(config: RunConfig) -> ExecutionPlan:
     if threads > 1 and has_lost_threads():
         raise DeviceError(
             f"threads: found {threads}, but this process was forked from one that used threads of torch, which a fork "
-            "does not have; remove it, or start the process by multiprocessing's spawn or forkserver"
+            "does not inherit; remove it, or start the process with multiprocessing's spawn or forkserver"
         )
     return ExecutionPlan(placement, threads, compile=config.compile)
 

@@ -130,6 +130,7 @@ class _Forward:
 
     @property
     def multiply_adds(self) -> int:
+        """Multiply-adds per example."""
         return self._per_example(self._counter.get_total_flops())
 
     @property

@@ -263,11 +263,13 @@ class _Off(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, size: float, generator: torch.Generator) -> Tensor:
+        """Return values that are off."""
         ctx.size, ctx.generator = size, generator
         return _off(values, size, generator)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        """Return a gradient that is off."""
         return _off(gradients[0], ctx.size, ctx.generator), None, None
 
 

@@ -103,7 +103,7 @@ class FolderLock:
             void.unlink()
 
     def release(self) -> None:
-        """Let the next process go on."""
+        """Let the next process continue."""
         with contextlib.suppress(OSError):
             if self.link.samefile(self.own):
                 self.link.unlink()

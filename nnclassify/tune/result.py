@@ -170,7 +170,7 @@ def _side(domain: Range, value: float) -> str | None:
 
 
 def _next_range(study: Study, parameter: Parameter, domain: Range, side: str) -> dict[str, Any] | None:
-    """Return a range that goes on beyond an edge, as far as the option allows."""
+    """Return a range that continues beyond an edge, as far as the option allows."""
     for extension in EXTENSIONS:
         low, high = _extended(domain, side, extension)
         kind = next(key for key in ("int", "range", "log") if key in domain.model_dump(by_alias=True))

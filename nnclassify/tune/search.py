@@ -68,9 +68,11 @@ class _Reporter(Observer):
         self.outcome = Outcome()
 
     def run_started(self, trainer: Trainer) -> None:
+        """Take in what a resumed trial has reached."""
         self._take_in(trainer)
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
+        """Report the figure."""
         self._take_in(trainer)
         if row.epoch % self.study.report_epochs or trainer.finished or self.outcome.value is None:
             return

@@ -42,7 +42,7 @@ def notes_on_one_core(monkeypatch: pytest.MonkeyPatch, num_others: int, num_thre
 
 def test_a_run_in_two_threads_that_waits_for_its_core_is_noted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     (note,) = notes_on_one_core(monkeypatch, num_others=3)  # it has a quarter of the core
-    assert note.startswith("other programs use the cores too: the run waited for one ")
+    assert note.startswith("other programs use the cores too: the run waited for a core ")
     assert "Its 2 threads" in note
     assert note.endswith("--resume --set threads=1")
 

@@ -152,7 +152,7 @@ FORM = {"Content-Type": "multipart/form-data; boundary=x"}
         (b"{", JSON, 400, "body: not JSON"),
         (b"\xff", JSON, 400, "body: not JSON"),
         (b"[" * 100_000, JSON, 400, "body: not JSON"),
-        (b'{"inputs": [{"a": 1, "b": 2, "a": 3}]}', JSON, 400, "body: not JSON (key 'a' is there twice); expected"),
+        (b'{"inputs": [{"a": 1, "b": 2, "a": 3}]}', JSON, 400, "body: not JSON (key 'a' appears twice); expected"),
         (b"[]", JSON, 422, 'body: found a list, expected {"inputs": [...]}'),
         (b'{"inputs": [], "x": 1}', JSON, 422, "body: unknown key 'x'"),
         (b'{"inputs": [[[1e999]]]}', JSON, 422, "inputs[0]: shape (1, 1)"),

@@ -316,6 +316,6 @@ def test_the_import_is_light() -> None:
 def test_a_saved_network_says_that_its_data_was_in_memory(here: Path) -> None:
     path = NNClassifier(epochs=1).fit(X, Y).save("saved")
     with pytest.raises(
-        DataError, match=r"trained it on data in memory; give data in files by dataset.train_inputs=FILE"
+        DataError, match=r"trained it on data in memory; give that data in files, with dataset.train_inputs=FILE"
     ):
         nnclassify.evaluate(path)

@@ -304,7 +304,7 @@ def _start_of(source: Path | str | BytesIO, size: int) -> bytes:
         return source.getvalue()[:size]
     try:
         with Path(source).open("rb") as file:
-            return file.read(min(size, os.fstat(file.fileno()).st_size))  # a buffer of so many bytes is made first
+            return file.read(min(size, os.fstat(file.fileno()).st_size))  # a buffer of that many bytes is made first
     except OSError:
         return b""
 

@@ -78,6 +78,7 @@ class _Process:
         self._is_alike: bool | None = None
 
     def send(self, value: object) -> None:
+        """Send a value."""
         pickle.dump(value, self._questions, pickle.HIGHEST_PROTOCOL)
         self._questions.flush()
 
@@ -85,7 +86,7 @@ class _Process:
         """Return what the process answers.
 
         Raises:
-            Exception: It has ended, or would read otherwise than this one.
+            Exception: It has ended, or would read differently from this one.
         """
         self.send(paths)
         if self._is_alike is None:

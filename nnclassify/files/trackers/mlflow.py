@@ -92,15 +92,18 @@ class _Run(Log):
         client.update_run(self.id, status="RUNNING")
 
     def add(self, epochs: Sequence[Epoch]) -> None:
+        """Log epochs that follow those before."""
         lacking = [epoch for epoch in epochs if epoch.number > self.last]
         self._log((name, value, epoch.number) for epoch in lacking for name, value in epoch.figures.items())
 
     def finish(self, results: Mapping[str, float], plots: Sequence[Path], last: int) -> None:
+        """Log the results and the plots."""
         self._log((name, value, last) for name, value in results.items() if name not in self.results)
         for path in plots:
             self.client.log_artifact(self.id, str(path), "plots")
 
     def close(self, outcome: Outcome) -> None:
+        """Write what is not written yet, and let go of it."""
         self.client.set_terminated(self.id, STATES[outcome])
 
     def _log(self, figures: Iterable[tuple[str, float, int]]) -> None:

@@ -32,6 +32,7 @@ class _Tables(Log):
         write_csv(self.folder / "run.csv", self.parameters)
 
     def add(self, epochs: Sequence[Epoch]) -> None:
+        """Log epochs that follow those before."""
         with (self.folder / "epochs.csv").open("a", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             if epochs and file.tell() == 0:
@@ -39,6 +40,7 @@ class _Tables(Log):
             writer.writerows([epoch.number, *(epoch.figures.get(name, "") for name in epoch.names)] for epoch in epochs)
 
     def finish(self, results: Mapping[str, float], plots: Sequence[Path], last: int) -> None:
+        """Log the results and the plots."""
         rows = [*self.parameters, *([name, repr(value)] for name, value in results.items())]
         write_csv(self.folder / "run.csv", [*rows, *([f"plot/{path.stem}", cell(str(path))] for path in plots)])
 

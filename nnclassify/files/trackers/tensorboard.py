@@ -34,12 +34,14 @@ class _Events(Log):
         self.run = run
 
     def add(self, epochs: Sequence[Epoch]) -> None:
+        """Log epochs that follow those before."""
         for epoch in epochs:
             for name, value in epoch.figures.items():
                 self.writer.add_scalar(name, value, epoch.number)
         self.writer.flush()
 
     def finish(self, results: Mapping[str, float], plots: Sequence[Path], last: int) -> None:
+        """Log the results and the plots."""
         import numpy as np
         from PIL import Image
 
@@ -50,4 +52,5 @@ class _Events(Log):
         self.writer.add_hparams(self.run.plain_parameters(), dict(results), run_name=".")
 
     def close(self, outcome: Outcome) -> None:
+        """Write what is not written yet, and let go of it."""
         self.writer.close()

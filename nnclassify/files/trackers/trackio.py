@@ -77,16 +77,19 @@ class _Run(Log):
         self.run = run
 
     def add(self, epochs: Sequence[Epoch]) -> None:
+        """Log epochs that follow those before."""
         for epoch in epochs:
             self.run.log(dict(epoch.figures), step=epoch.number)
 
     def finish(self, results: Mapping[str, float], plots: Sequence[Path], last: int) -> None:
+        """Log the results and the plots."""
         import trackio
 
         images = {f"plots/{path.stem}": trackio.Image(path) for path in plots}
         self.run.log({**results, **images}, step=last)
 
     def close(self, outcome: Outcome) -> None:
+        """Write what is not written yet, and let go of it."""
         import trackio
 
         finish: Any = trackio.finish  # it has no types

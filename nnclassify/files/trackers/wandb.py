@@ -67,15 +67,18 @@ class _Run(Log):
         self.run = run
 
     def add(self, epochs: Sequence[Epoch]) -> None:
+        """Log epochs that follow those before."""
         for epoch in epochs:
             if epoch.number >= self.run.step:  # an online run may have these epochs
                 self.run.log(dict(epoch.figures), step=epoch.number)
 
     def finish(self, results: Mapping[str, float], plots: Sequence[Path], last: int) -> None:
+        """Log the results and the plots."""
         import wandb
 
         self.run.log({f"plots/{path.stem}": wandb.Image(str(path)) for path in plots}, step=last)
         self.run.summary.update(dict(results))
 
     def close(self, outcome: Outcome) -> None:
+        """Write what is not written yet, and let go of it."""
         self.run.finish(exit_code=int(outcome != "finished"))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 COMPARED = 256
 """The number of examples that an exported network is compared on; all, if the run has fewer."""
 RESIZED = 4
-"""So many of the images are also compared at another size."""
+"""Images that are also compared at another size."""
 
 
 @dataclass(frozen=True)

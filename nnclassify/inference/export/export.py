@@ -116,7 +116,7 @@ def export_run(
         note: Called with each note, one line.
 
     Raises:
-        InputError: There is no such form, a package is missing, or the exported network answers otherwise.
+        InputError: There is no such form, a package is missing, or the exported network gives other answers.
         ModelError: The form does not support the network.
         DataError: The data of the run cannot be read.
         SaveError: The file cannot be written.

@@ -146,7 +146,7 @@ def compare_onnx(export: Export, path: Path) -> Comparison:
     """Load an ONNX file in onnxruntime and compare it with the classifier.
 
     Raises:
-        InputError: It answers otherwise, or onnxruntime does not take it.
+        InputError: It gives other answers, or onnxruntime does not take it.
     """
     import onnxruntime
 

@@ -168,7 +168,7 @@ def compare_page(export: Export, path: Path) -> Comparison | None:
     """Run the page's script in a browser, or in Node.js, and compare it with the classifier.
 
     Raises:
-        InputError: It answers otherwise, or fails.
+        InputError: It gives other answers, or fails.
     """
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     node = shutil.which("node")

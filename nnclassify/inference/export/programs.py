@@ -50,8 +50,8 @@ def traced(network: ExportedNetwork, inputs: Tensor, free: dict[int, object], fo
             return torch.export.export(network, (inputs,), dynamic_shapes={"inputs": free})
     except Exception as cause:  # a user's own network may do anything
         raise ModelError(
-            f"--to {form}: torch.export does not support the network ({one_line(cause)}); a forward without branches "
-            "on values of tensors is needed"
+            f"--to {form}: torch.export does not support the network ({one_line(cause)}); its forward must not "
+            "branch on the values of tensors"
         ) from cause
 
 
@@ -88,7 +88,7 @@ def compare_program(export: Export, path: Path) -> Comparison:
     """Load a `.pt2` file and compare it with the classifier.
 
     Raises:
-        InputError: It answers otherwise.
+        InputError: It gives other answers.
     """
     comparison = Comparison(export, "torch")
     with quiet(), torch.no_grad():

@@ -23,7 +23,7 @@ BITS = 22
 
 
 def rows_first(version: str) -> tuple[int, int, int, int] | None:
-    """Return when a release of Pillow resizes the height before the width, which is less work but rounds otherwise.
+    """Return when a release of Pillow resizes the height before the width, which is less work but rounds differently.
 
     Returns:
         The factors a, b, c, d: an image of `height` and `width` that becomes `new_height` and `new_width` is resized so

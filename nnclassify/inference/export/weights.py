@@ -37,7 +37,7 @@ def compare_weights(export: Export, path: Path) -> Comparison:
     """Build the network anew from the file alone, and compare it with the classifier.
 
     Raises:
-        InputError: It answers otherwise.
+        InputError: It gives other answers.
     """
     from dataclasses import replace
 

@@ -41,7 +41,7 @@ class Table:
 
     @classmethod
     def of(cls, title: str, header: Sequence[str], rows: Sequence[Sequence[Cell]], most: int = MAX_ROWS) -> Table:
-        """Return a table of at most so many rows."""
+        """Return a table of the first `most` rows."""
         shown = [[printable(cell) if isinstance(cell, str) else cell for cell in row] for row in rows[:most]]
         return cls(printable(title), [printable(name) for name in header], shown, max(0, len(rows) - most))
 

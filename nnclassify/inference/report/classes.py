@@ -46,7 +46,7 @@ def alternatives(names: Sequence[str]) -> str:
 
 
 def of_size(counts: Mapping[str, int], size: int) -> str:
-    """Return the classes that have so many examples, in words."""
+    """Return, in words, the classes that have this many examples."""
     names = [readable(name, MAX_LABEL) for name, count in counts.items() if count == size]
     if len(names) == 1:
         return f"{names[0]} ({size:,})"

@@ -83,9 +83,13 @@ def _sets(of_split: Any) -> Iterator[dict[str, str]]:
 def _temperature(run: RunContents, split: str) -> str:
     temperature = number_at(run.result, "calibration", "temperature")
     if temperature == 1:
-        return "The probabilities are those of the network: the validation split does not tell a better temperature."
+        return "The probabilities are those of the network: the validation split does not suggest a better temperature."
     if temperature is not None:
-        same = ". These figures are of the same examples, and so a little too good" if split == "validation" else ""
+        same = (
+            ". These figures come from the same examples, so they are a little too good"
+            if split == "validation"
+            else ""
+        )
         return f"The probabilities are calibrated: temperature {temperature:.3g}, fitted to the validation split{same}."
     reason = at(run.result, "calibration", "reason")
     return f"Not calibrated: {readable(reason, MAX_REASON)}." if isinstance(reason, str) else ""

@@ -216,7 +216,8 @@ def _of_options(run: RunContents) -> Iterator[str]:
     is_seen = isinstance(at(run.result, "test"), dict) or (run.scored is not None and run.scored.split == "test")
     if hidden and not is_seen and run.config.get("show_test") is False:
         command = printable(shell_command("evaluate", run.name, "--split", "test"))
-        yield f"Nobody has looked at the {counted(hidden, 'test example')} yet (show_test): `{command}` does."
+        unseen = counted(hidden, "test example")
+        yield f"Nobody has looked at the {unseen} yet (show_test: off); `{command}` shows the result."
 
 
 def _figure(run: RunContents, split: str, name: str) -> dict[str, str] | None:
@@ -372,7 +373,7 @@ def _slices(run: RunContents) -> dict[str, Any]:
         return {"rows": [], "text": "Not known: slices of the examples were not compared."}
     rows = [row for part in found if (row := _slice(part)) is not None]
     if not rows:
-        return {"rows": [], "text": "On no slice of the examples is the network significantly less accurate."}
+        return {"rows": [], "text": "The network is not significantly less accurate on any slice of the examples."}
     more = f" {counted(len(rows) - MAX_SLICES, 'other')} are left out." if len(rows) > MAX_SLICES else ""
     text = (
         "Parts of the examples on which the network is significantly less accurate than on the others; p-values are "

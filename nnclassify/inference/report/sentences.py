@@ -198,7 +198,7 @@ def _not_above_majority(run: RunContents, found: Judged, majority: float) -> str
         )
         return f"It is right less often than {always}, but it tells the classes apart: {better}."
     if found.count == 1:
-        return f"It is no better than {always}, which a single test {thing(run)} cannot tell."
+        return f"It is no better than {always}, but a single test {thing(run)} cannot tell."
     how = "worse" if found.interval is not None and found.interval[1] < majority else "no better"
     return f"It is {how} than {always}: nothing shows that it has learned anything that helps."
 

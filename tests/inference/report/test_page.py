@@ -469,14 +469,15 @@ def test_a_threshold_and_hidden_test_examples_are_told_beside_the_figures(tmp_pa
     write_answers(run, ["no", "yes"], [("x", 0, 0, 0.9), ("y", 1, 0, 0.8)], "validation")
     header = ["name", "split", "class", "hash", "duplicate_of"]
     write_csv(run.manifest, [header, ["x", "validation", "no", "0", ""], ["z", "test", "no", "1", ""]])
-    hidden = "Nobody has looked at the 1 test example yet (show_test): nnclassify evaluate run --split test does."
+    command = "nnclassify evaluate run --split test"
+    hidden = f"Nobody has looked at the 1 test example yet (show_test: off); {command} shows the result."
     text = page_of(run).text
     assert "The network answers yes if its probability is above 30.0%, the decision threshold of the config." in text
     assert hidden in text
     chosen = {"validation": {"accuracy": 0.75}, "test": None, "calibration": {"threshold": 0.4, "temperature": 2.0}}
     run.result.write_text(json.dumps({"best_epoch": 3, **chosen}))
     text = page_of(run).text
-    assert "above 40.0%" in text and "fitted to the validation split. These figures are of the same examples" in text
+    assert "above 40.0%" in text and "fitted to the validation split. These figures come from the same examples" in text
     write_answers(run, ["no", "yes"], [("z", 0, 0, 0.9)])  # evaluated later
     assert hidden not in page_of(run).text
 
