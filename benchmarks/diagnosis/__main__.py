@@ -1,7 +1,7 @@
 """Score `nnclassify check` on the sets: python -m benchmarks.diagnosis [--set NAME] [--seeds N] [--only TEXT].
 
-`own` is the set that the rules were written beside; `held_out`, `held_out_2` and `held_out_3` were written apart from
-them, `tutorials`, `multi_hot` (multi-hot targets) and `odd` after them.
+`own` is the set that the rules were written beside; `held_out` to `held_out_4` were written apart from them,
+`tutorials`, `multi_hot` (multi-hot targets) and `odd` after them.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from faulty_tables import write_tables
 
 from benchmarks.diagnosis.cases import Values, read_set
 from benchmarks.diagnosis.fresh_tables import write_fresh_tables
+from benchmarks.diagnosis.mixed_tables import write_mixed_files
 from benchmarks.diagnosis.multi_hot_tables import write_multi_hot_tables
 from benchmarks.diagnosis.noisy_tables import write_noisy_tables
 from benchmarks.diagnosis.odd_tables import write_odd_tables
@@ -19,9 +20,9 @@ from nnclassify.config.run_config import LoadedConfig, load_config
 
 SETS = {
     name: Path(__file__).with_name(f"{name}.yaml")
-    for name in ("own", "held_out", "held_out_2", "held_out_3", "tutorials", "multi_hot", "odd")
+    for name in ("own", "held_out", "held_out_2", "held_out_3", "held_out_4", "tutorials", "multi_hot", "odd")
 }
-"""`own` was written beside the rules, `held_out`, `held_out_2` and `held_out_3` apart, the others after them."""
+"""`own` was written beside the rules, `held_out` to `held_out_4` apart, the others after them."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def write_files(folder: Path) -> None:
     write_multi_hot_tables(folder)
     write_odd_tables(folder)
     write_fresh_tables(folder)
+    write_mixed_files(folder)
 
 
 def cases_of(set_name: str, *, with_slow: bool = True) -> list[Case]:

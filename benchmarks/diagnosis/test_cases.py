@@ -8,6 +8,7 @@ import pytest
 from benchmarks.diagnosis.__main__ import Score, table
 from benchmarks.diagnosis.cases import read_cases, read_set
 from benchmarks.diagnosis.fresh_tables import write_fresh_tables
+from benchmarks.diagnosis.mixed_tables import write_mixed_files
 from benchmarks.diagnosis.noisy_tables import write_noisy_tables
 from benchmarks.diagnosis.odd_tables import write_odd_tables
 from benchmarks.diagnosis.sets import SETS, cases_of, load_case
@@ -41,13 +42,14 @@ def test_a_fault_is_slow_where_its_twin_is(tmp_path: Path) -> None:
     assert [fault.name for fault in read_set(file)[1]] == ["short"]
 
 
-def test_the_third_set_has_over_thirty_of_each_kind() -> None:
-    healthy, faults = read_set(SETS["held_out_3"])
-    assert len(healthy) >= 30 and len(faults) >= 36
+@pytest.mark.parametrize(("set_name", "num_healthy", "num_faulty"), [("held_out_3", 30, 36), ("held_out_4", 40, 40)])
+def test_the_later_held_out_sets_have_many_of_each_kind(set_name: str, num_healthy: int, num_faulty: int) -> None:
+    healthy, faults = read_set(SETS[set_name])
+    assert len(healthy) >= num_healthy and len(faults) >= num_faulty
     assert {fault.twin for fault in faults} < healthy.keys()
 
 
-@pytest.mark.parametrize("set_name", ["held_out_2", "held_out_3"])
+@pytest.mark.parametrize("set_name", ["held_out_2", "held_out_3", "held_out_4"])
 def test_every_case_of_a_held_out_set_says_where_it_comes_from(set_name: str) -> None:
     cases = read_cases(SETS[set_name])
     assert all(case["source"] for case in [*cases["healthy"].values(), *cases["faulty"]])
@@ -72,6 +74,12 @@ def test_fresh_tables_are_the_same_each_time_and_keep_their_units(tmp_path: Path
     assert_same_each_time(write_fresh_tables, 8, tmp_path)
     plain, tiny = (np.genfromtxt(tmp_path / "a" / f"traces{kind}.csv", delimiter=",")[1:, :6] for kind in ("", "_tiny"))
     np.testing.assert_allclose(1e-6 * plain, tiny, rtol=1e-6)
+
+
+def test_mixed_tables_are_the_same_each_time_and_a_cell_of_the_loans_in_twelve_is_missing(tmp_path: Path) -> None:
+    assert_same_each_time(write_mixed_files, 21, tmp_path)
+    lines = (tmp_path / "a" / "loans.csv").read_text().splitlines()[1:]
+    assert 0.07 < sum(line.split(",").count("") for line in lines) / (7 * len(lines)) < 0.09
 
 
 def test_of_the_odd_tables_one_part_in_200_and_one_in_25_is_a_defect(tmp_path: Path) -> None:
