@@ -220,6 +220,27 @@ def test_groups_that_hardly_learn_are_suspected_and_keep_their_other_options(
         ]
 
 
+@pytest.mark.parametrize(
+    ("lr", "decoupled", "is_suspected"), [(0.1, "on", True), (2.0, "on", False), (0.1, "off", False)]
+)
+def test_decoupled_weight_decay_counts_by_itself(lr: float, decoupled: str, is_suspected: bool, tmp_path: Path) -> None:
+    options = (
+        f"{{name: sgd, lr: {lr}, weight_decay: 0.04, decoupled: {decoupled}}}"  # coupled, it is 0.4, 0.02 and 0.04
+    )
+    found = suspicions(f"dataset: moons\nmodel: {{name: mlp}}\noptimizer: {options}\n", tmp_path)
+    changes = [one.changes[0] for one in found if one.page.id == "NN404"]
+    assert changes == ([{"optimizer.weight_decay": 0.0, "optimizer.decoupled": False}] if is_suspected else [])
+
+
+@pytest.mark.parametrize(("every", "share", "is_suspected"), [(5, 0.5, False), (100, 0.5, False), (100, 0.01, True)])
+def test_a_lookahead_that_hardly_moves_is_suspected(
+    every: int, share: float, is_suspected: bool, tmp_path: Path
+) -> None:
+    averaging = f"lookahead: {{every: {every}, share: {share}}}\n"
+    found = suspicions(f"dataset: moons\nmodel: {{name: mlp}}\nepochs: 30\n{averaging}", tmp_path)
+    assert [dict(one.changes[0]) for one in found if one.page.id == "NN407"] == [{"lookahead": None}] * is_suspected
+
+
 def test_layers_are_counted_from_one_and_keep_what_they_set(tmp_path: Path) -> None:
     narrow = "dataset: xor\nmodel: {name: mlp, hidden: [16, {units: 2, dropout: 0.1}]}\n"
     (found,) = (one for one in suspicions(narrow, tmp_path) if one.page.id == "NN302")

@@ -98,7 +98,8 @@ def _short(given: RuleInputs) -> Iterator[Suspicion]:
 DECAY = Page(
     id="NN404",
     title="weight decay so strong that weights go to zero",
-    looks_at="optimizer.weight_decay above 0.05 (above 0.5 for adamw and muon); a fault if 0 learns much better.",
+    looks_at="optimizer.weight_decay above 0.05 (above 0.5 for adamw and muon; above 0.05 times the learning rate for "
+    "a decoupled sgd, which does not multiply it by the learning rate); a fault if 0 learns much better.",
     why="The penalty outweighs the gradient of the loss.",
     source="Krogh and Hertz, A simple weight decay can improve generalization, 1991",
     fix="optimizer.weight_decay: 0.0001 or 0.",
@@ -108,10 +109,14 @@ DECAY = Page(
 
 
 def _decay(given: RuleInputs) -> Iterator[Suspicion]:
-    decay = given.config.optimizer.weight_decay
-    limit = given.config.optimizer.strong_weight_decay
+    optimizer = given.config.optimizer
+    decay, limit = optimizer.decay(optimizer.weight_decay, optimizer.lr), optimizer.strong_weight_decay
     if decay > limit:
-        yield odd_option(DECAY, "optimizer.weight_decay", decay, limit, 0.0)
+        is_decoupled = decay != optimizer.weight_decay
+        coupled: Change = {"optimizer.decoupled": False} if is_decoupled else {}  # it needs a weight_decay
+        change = {"optimizer.weight_decay": 0.0, **coupled}
+        evidence = Evidence(f"weight_decay {optimizer.weight_decay:g}", decay, limit)
+        yield Suspicion(DECAY, "likely", "optimizer.weight_decay", evidence, (change,))
 
 
 SCHEDULE = Page(
@@ -163,9 +168,10 @@ MEMORY = Page(
     id="NN407",
     title="optimizer options far from their common values",
     looks_at="momentum or beta1 above 0.98, beta2 or alpha below 0.5, rho below 0.5, eps above 0.001, or groups with "
-    "an lr_factor below 0.01 or with epochs below half of the run's; a fault if the default learns much better.",
+    "an lr_factor below 0.01 or with epochs below half of the run's, or a lookahead that leaves its weights more than "
+    "half of their initial values; a fault if the default learns much better.",
     why="Averages over too many updates overshoot, and averages over too few follow the noise of each batch; a large "
-    "eps makes updates too small; and frozen weights stay random.",
+    "eps makes updates too small; and weights that are frozen, or hardly follow the trained ones, stay random.",
     source="Kingma and Ba, Adam, 2014 (arXiv:1412.6980); Sutskever et al., 2013",
     fix="Leave the option out.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: sgd, lr: 0.1, momentum: 0.999}\n",
@@ -192,8 +198,24 @@ def _memory(given: RuleInputs) -> Iterator[Suspicion]:
             default: Any = 0.9 if key == "momentum" else type(optimizer).model_fields[key].default
             yield odd_option(MEMORY, f"optimizer.{key}", value, limit, default)
     yield from _frozen_groups(given)
+    yield from _slow_weights(given)
 
 
+def _slow_weights(given: RuleInputs) -> Iterator[Suspicion]:
+    """Suspect a lookahead whose slow weights, which are evaluated, go too rarely or too little towards the others."""
+    lookahead, total = given.config.lookahead, given.total_steps
+    if lookahead is None:
+        return
+    updates = range(lookahead.every - 1, total, lookahead.every)
+    kept = math.prod(lookahead.decay_at(step, total) for step in updates)
+    if kept > MOST_KEPT:
+        times = counted(len(updates), "time")
+        text = f"lookahead moves the weights {lookahead.share:.0%} of the way, {times} in the whole run"
+        yield Suspicion(MEMORY, "likely", "lookahead", Evidence(text, kept, MOST_KEPT), ({"lookahead": None},))
+
+
+MOST_KEPT = 0.5
+"""Fraction of its initial weights that a lookahead may keep to the end of a run."""
 SLOW_GROUP = 0.01
 """Discriminative fine-tuning divides the learning rate by 2.6 per layer (Howard and Ruder, 2018, arXiv:1801.06146): by
 about a hundred over five layers."""

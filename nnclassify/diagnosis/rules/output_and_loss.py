@@ -15,12 +15,13 @@ TO_CROSS_ENTROPY: Change = {"loss": "cross_entropy", "model.output": "none"}
 DOUBLE_SOFTMAX = Page(
     id="NN201",
     title="softmax before a loss that applies it again",
-    looks_at="model.output softmax or log_softmax, with loss cross_entropy or focal.",
-    why="The loss applies softmax itself. On probabilities, its gradient is small and it never gets near 0.",
+    looks_at="model.output softmax, with loss cross_entropy or focal.",
+    why="The loss applies softmax itself. On probabilities, its gradient is small and it never gets near 0. On "
+    "log-probabilities it changes nothing: their softmax gives the same probabilities.",
     source="torch.nn.CrossEntropyLoss: 'the input is expected to contain the unnormalized logits'",
-    fix="model.output: none; or, with log_softmax, loss: nll.",
+    fix="model.output: none.",
     example="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: softmax}\n",
-    near_miss="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: log_softmax}\nloss: nll\n",
+    near_miss="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: log_softmax}\n",
 )
 
 SINGLE_SOFTMAX = Page(
@@ -163,7 +164,7 @@ def _output_dropout(given: RuleInputs) -> Iterator[Suspicion]:
 
 
 RULES = (
-    _mismatched(DOUBLE_SOFTMAX, {"cross_entropy": SOFTMAXES, "focal": SOFTMAXES}, RAW),
+    _mismatched(DOUBLE_SOFTMAX, {"cross_entropy": ("softmax",), "focal": ("softmax",)}, RAW),
     Rule(SINGLE_SOFTMAX, _single_softmax),
     Rule(ONE_OUTPUT, _one_output),
     Rule(INDEX_AS_NUMBER, _index_as_number),
