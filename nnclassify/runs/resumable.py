@@ -54,7 +54,7 @@ def changes(before: RunConfig, now: RunConfig) -> list[str]:
 def _changed(key: str, before: object, new: Mapping[str, Any]) -> str:
     if key.endswith(".sha256"):
         file = key.replace("sha256", "file")
-        return f"{file}: the content of {new.get(file)} (SHA-256) is not that of when the run began"
+        return f"{file}: the content of {new.get(file)} has changed since the run began (SHA-256)"
     was, now = ("not set" if value is None else value for value in (before, new.get(key)))
     return f"{key}: {was} when the run began, now {now}"
 

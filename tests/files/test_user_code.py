@@ -102,7 +102,8 @@ def test_a_run_resumes_with_the_code_it_began_with(config: str, net: Path, trust
     train(load_config("run.yaml"), with_report=False)
     net.write_text(USER_CODE + "# another line\n")
     with pytest.raises(
-        (ModelError, ConfigError), match=r"net.py (is not the file that was recorded|has another conte)"
+        (ModelError, ConfigError),
+        match=r"net.py (is not the file that was recorded|has changed since the run began)",
     ):
         resumed(config)
     net.write_text(USER_CODE)
