@@ -42,8 +42,9 @@ def test_an_unfinished_run_ends_as_if_it_had_never_stopped(here: Path) -> None:
     resumed = train(load_config("run.yaml", ["device=cpu"]), resume=folder)
     whole = train(load_config("run.yaml", ["name=whole", "checkpoint_every=null", "device=cpu"]))
     weights = whole.classifier.model.state_dict()
-    if torch.__version__ < "2.14":
-        # It rounds otherwise. The gradient of a bias that batch norm takes out is rounding, and Adam makes it a step.
+    if torch.__version__ < "2.14" or not torch.cpu.get_capabilities().get("avx512_f"):
+        # They round otherwise than what saved the checkpoint. The gradient of a bias that batch norm takes out is
+        # rounding, and Adam makes it a step.
         del weights["block_0_conv.bias"], weights["block_0_norm.running_mean"]
     for name, weight in weights.items():
         torch.testing.assert_close(resumed.classifier.model.state_dict()[name], weight, rtol=1e-4, atol=1e-5)
