@@ -130,7 +130,7 @@ def _write_posts(folder: Path, rng: Generator) -> None:
 
 
 def _write_overlapping(folder: Path, rng: Generator) -> None:
-    """A board of 4 by 4 fields in two colors; wines of five grades that overlap; labels of which 35% are wrong."""
+    """A board of 4 by 4 fields in two colors; wines of five grades that overlap; labels of which 30% are wrong."""
     inputs = rng.uniform(0, 4, size=(3000, 2))
     colors = (np.floor(inputs).sum(1) % 2).astype(int)
     write_named(folder / "board", inputs, np.array(["black", "white"])[colors])
