@@ -132,6 +132,20 @@ class TableEncoder:
             features[:, place] = _encoded(column, source.texts, given)
         return features
 
+    @property
+    def has_quantiles(self) -> bool:
+        """Whether a column of numbers has a quantile transform."""
+        return any(isinstance(column, NumericColumn) and column.quantile_transform for column in self.columns)
+
+    def unscaled(self, features: Values) -> Values:
+        """Return features `(N, num_features)` with the numbers themselves in place of what quantile transforms made of
+        them, as far as the training split has such numbers."""
+        numbers = features.copy()
+        for column, place in zip(self.columns, self.slices, strict=True):
+            if isinstance(column, NumericColumn):
+                numbers[:, place.start] = column.unscaled(features[:, place.start])
+        return numbers
+
     def unseen(self, raw: Sequence[RawColumn], values: Values) -> list[str]:
         """Return one line per column on the categories of a table's values without an indicator of their own."""
         notes = []

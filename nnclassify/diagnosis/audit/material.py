@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -143,10 +143,20 @@ class Material:
     @cached_property
     def columns(self) -> Tensor:
         """The normalized features of a table, float32 `(N, D)`."""
-        shift, scale = fit_normalization(
-            self.splits.train.inputs, self.splits.train.indices, "standard", self.splits.encoder
-        )
-        chunks = [((chunk.double() - shift) / scale).float().flatten(1) for chunk in self.chunks()]
+        return self._normalized(lambda features: features)
+
+    @property
+    def distant_columns(self) -> Tensor:
+        """The `columns`, but numbers that a quantile transform brings closer together as they are in the table."""
+        encoder = self.splits.encoder
+        if encoder is None or not encoder.has_quantiles:
+            return self.columns
+        return self._normalized(lambda features: torch.from_numpy(encoder.unscaled(features.numpy())))
+
+    def _normalized(self, changed: Callable[[Tensor], Tensor]) -> Tensor:
+        train, encoder = self.splits.train, self.splits.encoder
+        shift, scale = fit_normalization(changed(train.inputs), train.indices, "standard", encoder)
+        chunks = [((changed(chunk).double() - shift) / scale).float().flatten(1) for chunk in self.chunks()]
         found = torch.cat(chunks)
         if found.shape[1] > MAX_COLUMNS:
             found = functional.adaptive_avg_pool1d(found[:, None], MAX_COLUMNS)[:, 0]

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnclassify.diagnosis.audit.features import standardized
 from nnclassify.diagnosis.audit.flags import Flag, Found
 from nnclassify.diagnosis.audit.material import Material
 from nnclassify.diagnosis.audit.pages import FAR_AWAY
@@ -26,7 +27,7 @@ def outliers(material: Material) -> Found:
     if len(material) < FEWEST:
         few = f"{counted(len(material), 'example')}; expected at least {FEWEST}"
         return Found(notes=[f"outliers were not checked for: {few}"])
-    features = material.features
+    features = material.features if material.is_images else standardized(material.distant_columns)
     distances = neighbor_distances(features).log().numpy()
     low, high = np.quantile(distances, [0.25, 0.75])
     scores = (distances - high) / max(high - low, 1e-6)
