@@ -232,6 +232,13 @@ def test_decoupled_weight_decay_counts_by_itself(lr: float, decoupled: str, is_s
     assert changes == ([{"optimizer.weight_decay": 0.0, "optimizer.decoupled": False}] if is_suspected else [])
 
 
+def test_a_decoupled_decay_at_a_rate_of_one_can_be_changed(tmp_path: Path) -> None:
+    options = "{name: sgd, lr: 1.0, weight_decay: 0.2, decoupled: on}"
+    found = suspicions(f"dataset: moons\nmodel: {{name: mlp}}\noptimizer: {options}\n", tmp_path)
+    (change,) = [one.changes[0] for one in found if one.page.id == "NN404"]
+    assert change == {"optimizer.weight_decay": 0.0, "optimizer.decoupled": False}  # 0 alone is no valid config
+
+
 @pytest.mark.parametrize(("every", "share", "is_suspected"), [(5, 0.5, False), (100, 0.5, False), (100, 0.01, True)])
 def test_a_lookahead_that_hardly_moves_is_suspected(
     every: int, share: float, is_suspected: bool, tmp_path: Path

@@ -112,7 +112,7 @@ def _decay(given: RuleInputs) -> Iterator[Suspicion]:
     optimizer = given.config.optimizer
     decay, limit = optimizer.decay(optimizer.weight_decay, optimizer.lr), optimizer.strong_weight_decay
     if decay > limit:
-        is_decoupled = decay != optimizer.weight_decay
+        is_decoupled = getattr(optimizer, "decoupled", False)
         coupled: Change = {"optimizer.decoupled": False} if is_decoupled else {}  # it needs a weight_decay
         change = {"optimizer.weight_decay": 0.0, **coupled}
         evidence = Evidence(f"weight_decay {optimizer.weight_decay:g}", decay, limit)
@@ -210,7 +210,7 @@ def _slow_weights(given: RuleInputs) -> Iterator[Suspicion]:
     kept = math.prod(lookahead.decay_at(step, total) for step in updates)
     if kept > MOST_KEPT:
         times = counted(len(updates), "time")
-        text = f"lookahead moves the weights {lookahead.share:.0%} of the way, {times} in the whole run"
+        text = f"lookahead moves the weights {lookahead.share:.2g} of the way, {times} in the whole run"
         yield Suspicion(MEMORY, "likely", "lookahead", Evidence(text, kept, MOST_KEPT), ({"lookahead": None},))
 
 
