@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from nnclassify.data import Examples
@@ -65,6 +66,8 @@ def table_rows(
         return TableRows()
     if texts is None:  # the features are all that there is
         raw = chosen.inputs.index_select(0, chosen.indices)
+        if (encoder := classifier.transform.encoder) is not None:
+            raw = torch.from_numpy(encoder.unscaled(raw.numpy()))
         places = [columns[index][1].start for index in order]
         texts = [[f"{value:.6g}" for value in row] for row in raw[:, places].tolist()]
     return TableRows(names, texts)

@@ -28,6 +28,7 @@ from nnclassify.training.build import build_components
 HEADER = "id;age;income;job;city;start;active;kind;x1;x2;label"
 DATASET: dict[str, Any] = {"name": "csv", "path": "t.csv", "id": "id", "categories": "auto", "missing": "fill"}
 DATASET |= {"numbers": ["income"], "dates": {"start": {"format": "%d.%m.%Y", "parts": ["month"]}}, "validation": 0}
+NUMBERS: dict[str, Any] = {"categories": None, "numbers": None, "dates": None}
 
 
 def text_of(row: int) -> str:
@@ -91,9 +92,19 @@ def test_a_table_of_no_file_is_shown_by_its_numbers() -> None:
     assert {name: float(text) for name, text in found.named()[0].items()} == values
 
 
+def test_a_table_of_no_file_is_shown_by_the_numbers_that_quantiles_were_taken_of(here: Path) -> None:
+    rows = written(here)
+    classifier, test = classifier_and_examples(features=["x1", "x2"], quantile_transform=["x1"], **NUMBERS)
+    in_memory = config_of(dataset="iris").dataset
+    found = table_rows(classifier, in_memory, "test", test, torch.tensor([2])).named()[0]
+    fields = rows[test.name_of(2)]
+    assert float(found["x1"]) == pytest.approx(float(fields[8].replace(",", ".")), rel=1e-4)
+    assert float(found["x2"]) == float(fields[9])
+
+
 def test_the_influence_of_a_column_is_what_its_mean_would_change_to_first_order(here: Path) -> None:
     written(here)
-    classifier, test = classifier_and_examples(features=["x1", "x2"], categories=None, numbers=None, dates=None)
+    classifier, test = classifier_and_examples(features=["x1", "x2"], **NUMBERS)
     network = nn.Linear(2, 2, bias=False)
     nn.init.zeros_(network.weight)
     with torch.no_grad():

@@ -214,6 +214,17 @@ def test_missing_numbers_are_filled_if_asked_for() -> None:
     assert NNClassifier(**SMALL, dataset={"missing": "fill"}).fit(holes, Y).score(holes, Y) > 0.8
 
 
+def test_columns_of_numbers_that_are_far_apart_get_quantiles() -> None:
+    rng = np.random.default_rng(0)
+    amounts = np.exp(4 * rng.normal(size=(300, 1)))
+    targets = (amounts[:, 0] > 1).astype(int)
+    plain, transformed = (
+        NNClassifier(epochs=10, dataset=options).fit(amounts, targets).score(amounts, targets)
+        for options in ({}, {"quantile_transform": ["x0"]})
+    )
+    assert transformed > 0.95 > plain
+
+
 def test_images_are_images() -> None:
     rng = np.random.default_rng(0)
     targets = np.arange(40) % 2
