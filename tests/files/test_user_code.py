@@ -183,7 +183,7 @@ def _with_forward(body: str, layers: str = "") -> str:
     )
 
 
-@pytest.mark.parametrize(
+UNUSUAL_LAYERS = pytest.mark.parametrize(
     ("body", "layers"),
     [
         ("return self.last(self.rnn(inputs[..., None])[0][:, -1])", "self.rnn = nn.LSTM(1, 6, batch_first=True)"),
@@ -192,16 +192,27 @@ def _with_forward(body: str, layers: str = "") -> str:
         ("return self.last(self.both(inputs)['more'])", "self.both = Both()"),
     ],
 )
+BOTH = (
+    "from torch import nn\nclass Both(nn.Linear):\n    def __init__(self):\n        super().__init__(2, 6)\n"
+    "    def forward(self, inputs):\n        return {'first': None, 'more': super().forward(inputs)}\n"
+)
+
+
+@UNUSUAL_LAYERS
 def test_layers_may_return_and_take_what_they_like(body: str, layers: str, net: Path, trusted: None) -> None:
     """Such as the tuple of an LSTM, at which training ended with a bug report."""
-    both = "from torch import nn\nclass Both(nn.Linear):\n    def __init__(self):\n        super().__init__(2, 6)\n"
-    both += "    def forward(self, inputs):\n        return {'first': None, 'more': super().forward(inputs)}\n"
-    net.write_text(both + _with_forward(body, layers))
+    net.write_text(BOTH + _with_forward(body, layers))
     result = nnclassify.train("run.yaml", overrides={"loss": "cross_entropy"}, trust=True)
     assert nnclassify.evaluate("run").accuracy == result.test.accuracy  # type: ignore[union-attr]
     assert nnclassify.predict("run", [0.1, 0.2])[0].label in ("0", "1", "2")
     summarize(load_config("run.yaml", ["loss=cross_entropy"]))
-    nnclassify.check("run.yaml", 0.05, {"loss": "cross_entropy"})
+
+
+@pytest.mark.slow
+@UNUSUAL_LAYERS
+def test_a_network_with_such_layers_can_be_checked(body: str, layers: str, net: Path, trusted: None) -> None:
+    net.write_text(BOTH + _with_forward(body, layers))
+    assert nnclassify.check("run.yaml", 0.05, {"loss": "cross_entropy"}).before is not None
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
