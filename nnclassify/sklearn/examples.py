@@ -116,7 +116,6 @@ def training_data(
         estimator: The estimator, whose `n_features_in_` and `feature_names_in_` are set, or compared if not `reset`.
         X: Inputs `(N, ...)`.
         y: Labels `(N,)`.
-        options: The `dataset` options.
         classes: All labels; None: those of `y`.
         reset: Whether the estimator forgets what it was fitted to.
 

@@ -52,13 +52,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class RealExamples:
-    """What an exported network is compared on.
-
-    Attributes:
-        taken: What the network takes.
-        batches: The examples.
-        splits: The data of the run.
-    """
+    """What an exported network is compared on."""
 
     taken: Takes
     batches: list[Batch]

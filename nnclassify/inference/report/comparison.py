@@ -149,12 +149,7 @@ def _cautions(runs: Sequence[RunContents], names: Sequence[str]) -> Iterator[str
 
 
 def curves(histories: Sequence[list[Row]], names: Sequence[str]) -> Iterator[Chart]:
-    """Yield the charts of several runs, a line each.
-
-    Args:
-        histories: The rows of each run.
-        names: What each run is called.
-    """
+    """Yield the charts of several runs, a line each."""
     shown = [
         (rows, Series(name, f"run-{number}", ()))
         for number, (rows, name) in enumerate(zip(histories, names, strict=True))

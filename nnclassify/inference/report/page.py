@@ -56,8 +56,6 @@ def rendered(
     """Render a template of the report.
 
     Args:
-        template: The name of the template.
-        title: The title of the page.
         anchors: The id and the name of each section, for the navigation.
         data: What the script reads, as JSON.
         views: The other variables of the template.

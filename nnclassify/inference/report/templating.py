@@ -55,8 +55,6 @@ def page(
     """Render a template into a page that loads nothing: its styles and script are allowed by their hashes alone.
 
     Args:
-        template: The template.
-        css: The styles.
         script: The script; empty: none.
         images: Where images may come from, as a content security policy says it; empty: there are none.
         data: What the script reads, as JSON.
