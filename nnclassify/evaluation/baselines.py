@@ -1,8 +1,8 @@
 """What a network is compared with: a linear model and the most common class, in closed form, and boosted trees.
 
 The tests compare the linear model with scikit-learn's `LinearDiscriminantAnalysis(solver="lsqr", shrinkage=...)`. That
-is not used here: it takes 1.8 times as long (1.7 s instead of 0.9 s for 10,000 examples of 784 columns), its import
-adds a second to every `train`, and its matrix of columns by columns takes 80 GB for 100,000 columns.
+is not used here: it takes 1.8 times as long (1.7 s instead of 0.9 s for 10,000 examples of 784 columns), and its matrix
+of columns by columns takes 80 GB for 100,000 columns.
 """
 
 from __future__ import annotations

@@ -4,9 +4,8 @@ To add a metric, write its function here and add a `Metric` to `METRICS`: `selec
 `compare`, `result.json` and `--json` then include it. If it is a function of sums over the examples, write it as
 `Statistics`: it then has a bootstrap interval too (`evaluation/bootstrap.py`).
 
-The metrics are written in torch, and the tests compare them with scikit-learn's. Importing `sklearn.metrics` after
-torch would add 1.1 s to every `train` and `evaluate`, and its functions take 1 to 5 ms for 90 examples, longer than an
-epoch of a tiny network. This module defers the import of torch, because a config refers to metrics by name.
+The metrics are written in torch: scikit-learn's take 1 to 5 ms for 90 examples, longer than an epoch of a tiny network.
+This module defers the import of torch, because a config refers to metrics by name.
 """
 
 from __future__ import annotations

@@ -63,16 +63,6 @@ class Distance:
         whitened, centers = ((values - middle) @ self.whitening.T for values in (features, self.means))
         return torch.cdist(whitened, centers).amin(dim=1).double()
 
-    def check(self) -> None:
-        """Check what a checkpoint holds.
-
-        Raises:
-            ValueError: The shapes do not fit each other.
-        """
-        means, whitening = tuple(self.means.shape), tuple(self.whitening.shape)
-        if len(means) != 2 or means[0] == 0 or whitening != (means[1], means[1]):
-            raise ValueError(f"novelty: means {means}, whitening {whitening}")
-
 
 @dataclass(frozen=True)
 class Novelty:
@@ -123,7 +113,9 @@ class Novelty:
         """
         distances = {name: Distance(**of_one) for name, of_one in state["distances"].items()}
         for distance in distances.values():
-            distance.check()
+            means, whitening = tuple(distance.means.shape), tuple(distance.whitening.shape)
+            if len(means) != 2 or means[0] == 0 or whitening != (means[1], means[1]):
+                raise ValueError(f"novelty: means {means}, whitening {whitening}")
         limits = state["limits"]
         if limits.ndim != 1 or not 0 <= len(limits) - len(distances) <= 1 or not len(limits):
             raise ValueError(f"novelty: limits {tuple(limits.shape)}, with {len(distances)} distances")

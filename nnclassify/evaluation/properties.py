@@ -136,15 +136,9 @@ def _known_of_column(column: AnyColumn, features: Numbers) -> Iterator[Property]
         yield Property.of_numbers(column.name, features[:, 0], lambda place: labels[int(place)])
     elif isinstance(column, DateColumn):
         for part, name, values in zip(column.parts, column.feature_names(), features.T, strict=False):
-            in_words = _date if part == "days" else _plain
-            yield Property.of_numbers(column.name if part == "days" else name, values, in_words)
+            if part == "days":
+                yield Property.of_numbers(column.name, values, lambda days: f"{EPOCH + timedelta(days=days):%Y-%m-%d}")
+            else:
+                yield Property.of_numbers(name, values, lambda value: f"{value:g}")
     else:
         yield Property.of_numbers(column.name, column.unscaled(features[:, 0]))
-
-
-def _date(days: float) -> str:
-    return f"{EPOCH + timedelta(days=days):%Y-%m-%d}"
-
-
-def _plain(value: float) -> str:
-    return f"{value:g}"

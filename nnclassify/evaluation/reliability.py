@@ -1,8 +1,4 @@
-"""How far probabilities can be trusted: reliability diagram, expected calibration error, Brier score and log loss.
-
-The tests compare them with scikit-learn, which is not used here: importing `sklearn.metrics` would add 1.1 s to every
-`train` and `evaluate`.
-"""
+"""How far probabilities can be trusted: reliability diagram, expected calibration error, Brier score and log loss."""
 
 from __future__ import annotations
 

@@ -67,11 +67,10 @@ class RiskCoverage:
         `risk`. So the risk of the threshold on new examples is at most `risk` with a probability of 95%.
         """
         low, high = 0, len(self.thresholds) - 1
-        num_steps = max(1, len(self.thresholds).bit_length())
         found = None
         while low <= high:
             middle = (low + high) // 2
-            if self._risk_bound(middle, SIGNIFICANCE / num_steps) <= risk:
+            if self._risk_bound(middle) <= risk:
                 found, low = middle, middle + 1
             else:
                 high = middle - 1
@@ -83,16 +82,17 @@ class RiskCoverage:
         Until it has found one, its search only goes up, so these are the bounds that it can meet. Others may be lower,
         but to choose among all of them would not be 95% certain.
         """
-        num_steps = max(1, len(self.thresholds).bit_length())
         bounds, high = [], len(self.thresholds) - 1
         while high >= 0:
-            bounds.append(self._risk_bound(high // 2, SIGNIFICANCE / num_steps))
+            bounds.append(self._risk_bound(high // 2))
             high = high // 2 - 1
         return min(bounds)
 
-    def _risk_bound(self, place: int, level: float) -> float:
-        """Return the upper limit of the risk at a threshold (Clopper and Pearson, 1934), one-sided at `level`."""
+    def _risk_bound(self, place: int) -> float:
+        """Return the upper limit of the risk at a threshold (Clopper and Pearson, 1934), one-sided at the level of a
+        step of the search."""
         from scipy.special import betaincinv
 
+        level = SIGNIFICANCE / len(self.thresholds).bit_length()
         errors, answered = int(self.errors[place]), int(self.answered[place])
         return 1.0 if errors == answered else float(betaincinv(errors + 1, answered - errors, 1 - level))

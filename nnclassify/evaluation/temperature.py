@@ -1,8 +1,7 @@
 """Temperature scaling: one number that makes probabilities as cautious as they should be.
 
 The probabilities p become p^(1/T), normalized, which for the softmax of logits z is the softmax of z / T (Guo et al.,
-2017, arXiv:1706.04599). T is fitted to the validation split by maximum likelihood. The tests compare it with
-scikit-learn's `CalibratedClassifierCV(method="temperature")`, whose import takes over a second.
+2017, arXiv:1706.04599). T is fitted to the validation split by maximum likelihood.
 """
 
 from __future__ import annotations
