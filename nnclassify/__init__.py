@@ -409,7 +409,7 @@ def report(
     from pathlib import Path
 
     from nnclassify.files.paths import given_path
-    from nnclassify.inference.report.command import write_report
+    from nnclassify.inference.report.page import write_report
 
     path = None if out is None else Path(given_path("out", out))
     return write_report([given_path("runs", run) for run in runs], path, Path(given_path("root", root)))

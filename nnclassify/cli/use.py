@@ -212,7 +212,7 @@ def report(
     """
     check_output("--out", out, "report.html")
     from nnclassify.cli.overrides import all_runs
-    from nnclassify.inference.report.command import write_report
+    from nnclassify.inference.report.page import write_report
 
     chosen = all_runs(runs, run_options) if runs or run_options else []
     path = write_report(chosen, out, note=note)

@@ -16,9 +16,9 @@ from nnclassify.inference.report.charts import Chart, Series, line_chart, thinne
 from nnclassify.inference.report.classes import MAX_LABEL, class_rows
 from nnclassify.inference.report.contents import RunContents, number_at
 from nnclassify.inference.report.findings import MAX_NAME, value_text
-from nnclassify.inference.report.page import rendered
 from nnclassify.inference.report.sections import MAX_VALUE
-from nnclassify.inference.report.sentences import Judged, advice, class_names, judged, result_sentence, task_sentence
+from nnclassify.inference.report.sentences import advice, class_names, judged, result_sentence, task_sentence
+from nnclassify.inference.report.templating import rendered
 from nnclassify.training.history import Row
 
 SECTIONS = (
@@ -48,28 +48,23 @@ def comparison_page(runs: Sequence[RunContents], compared: Sequence[ComparedRun]
         compared: The same runs, compared by their checkpoints; empty if that is not possible.
     """
     names = readable_names([run.name for run in runs], MAX_NAME)
+    named = list(zip(runs, names, strict=True))
     charts, groups = list(curves([run.rows for run in runs], names)), grouped(compared)
     views = {
         "names": names,
-        "results": [_result(run, name) for run, name in zip(runs, names, strict=True)],
-        "best": _mean(groups[0]) if len(groups) == 1 else _best(runs, names),
+        "results": [_result(run, name) for run, name in named],
+        "best": _mean(groups[0]) if len(groups) == 1 else _best(named),
         "task": task_sentence(runs[0]) if _has_one_task(runs) else "",
-        "told_of_all": [*verdicts(compared, groups), *_cautions(runs, names)],
+        "told_of_all": [*verdicts(compared, groups), *_cautions(named)],
         "charts": charts,
         "differences": _differences(runs),
         "classes": _classes(runs),
-        "told": [
-            {"name": name, "result": result_sentence(run), "advice": list(advice(run))}
-            for run, name in zip(runs, names, strict=True)
-        ],
-        "problems": [
-            printable(f"{name}: {text}") for run, name in zip(runs, names, strict=True) for text in run.problems
-        ],
+        "told": [{"name": name, "result": result_sentence(run), "advice": list(advice(run))} for run, name in named],
+        "problems": [printable(f"{name}: {text}") for run, name in named for text in run.problems],
     }
     data = {"charts": [chart.data() for chart in charts], "classes": {}, "cells": {}, "examples": []}
-    return rendered(
-        "compare.html.j2", f"{counted(len(runs), 'run')} side by side - nnclassify report", SECTIONS, data, views
-    )
+    title = f"{counted(len(runs), 'run')} side by side - nnclassify report"
+    return rendered("compare.html.j2", title, SECTIONS, data, views)
 
 
 def _result(run: RunContents, name: str) -> dict[str, Any]:
@@ -95,21 +90,17 @@ def _result(run: RunContents, name: str) -> dict[str, Any]:
     }
 
 
-def _ranked(runs: Sequence[RunContents], names: Sequence[str]) -> list[tuple[Judged, str]]:
-    found = [(one, name) for run, name in zip(runs, names, strict=True) if (one := judged(run)) is not None]
-    return sorted(found, key=lambda pair: -pair[0].accuracy)
-
-
 def _has_one_task(runs: Sequence[RunContents]) -> bool:
     return len({frozenset(class_names(run)) for run in runs}) == 1
 
 
-def _best(runs: Sequence[RunContents], names: Sequence[str]) -> str:
+def _best(named: Sequence[tuple[RunContents, str]]) -> str:
     """Say which run is best; whether the difference may be chance is said below."""
-    ranked = _ranked(runs, names)
+    known = [(found, name) for run, name in named if (found := judged(run)) is not None]
+    ranked = sorted(known, key=lambda pair: -pair[0].accuracy)
     if len(ranked) < 2:
         return "Fewer than two of these runs have a result, so there is nothing to compare."
-    if not _has_one_task(runs):
+    if not _has_one_task([run for run, _ in named]):
         return "These runs have different classes, so their figures cannot be compared."
     if len({found.split for found, _ in ranked}) > 1:
         return "These runs were measured on different splits, so their figures cannot be compared."
@@ -142,8 +133,8 @@ def verdicts(compared: Sequence[ComparedRun], groups: Sequence[RunGroup]) -> Ite
         yield re.sub("^no verdict", "No verdict", f"{printable(difference.sentence())}.")
 
 
-def _cautions(runs: Sequence[RunContents], names: Sequence[str]) -> Iterator[str]:
-    unfinished = [f"{name} ({run.state})" for run, name in zip(runs, names, strict=True) if run.state != "finished"]
+def _cautions(named: Sequence[tuple[RunContents, str]]) -> Iterator[str]:
+    unfinished = [f"{name} ({run.state})" for run, name in named if run.state != "finished"]
     if unfinished:
         yield f"Caution: these runs have not finished: {some(unfinished, 5)}."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,6 +73,21 @@ def page(
         script=Markup(script),
         data=htmlsafe_json_dumps(data or {}, ensure_ascii=False, allow_nan=False, separators=(",", ":")),
     )
+
+
+def rendered(
+    template: str, title: str, anchors: Sequence[tuple[str, str]], data: Mapping[str, Any], views: Mapping[str, Any]
+) -> str:
+    """Render a template of the report.
+
+    Args:
+        anchors: The id and the name of each section, for the navigation.
+        data: What the script reads, as JSON.
+        views: The other variables of the template.
+    """
+    css, script = ((HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    views = {**views, "title": title, "sections": anchors}
+    return page(environment().get_template(template), css, script, images="data:", data=data, views=views)
 
 
 def _hash(text: str) -> str:
