@@ -129,7 +129,7 @@ def predict(
     classifier = _predicting_classifier(run, device, changes, top_k)
     caution = cautious.of(classifier)
     if heatmap is not None:
-        from nnclassify.inference.plots.input_heatmaps import save_input_heatmaps
+        from nnclassify.inference.plots.attribution import save_input_heatmaps
 
         save_input_heatmaps(heatmap, classifier, inputs)
     copies = _copies(copy_to, classifier, inputs)

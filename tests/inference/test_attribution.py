@@ -21,7 +21,7 @@ from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, InputError
 from nnclassify.inference.attribution import column_importance, grad_cam, heatmaps, integrated_gradients, last_map
 from nnclassify.inference.classifier import Classifier
-from nnclassify.inference.plots.input_heatmaps import save_input_heatmaps
+from nnclassify.inference.plots.attribution import save_input_heatmaps
 from nnclassify.training.build import build_components
 
 
