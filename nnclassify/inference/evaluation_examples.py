@@ -97,8 +97,7 @@ def evaluate_run(
 def evaluate_chosen(classifier: Classifier, chosen: EvaluationExamples, note: Callable[[str], None]) -> Evaluation:
     """Evaluate a classifier on examples; if they are a test split, that is a look at it.
 
-    Args:
-        note: Called with why looks cannot be counted, on one line.
+    `note` is called with why looks cannot be counted, on one line.
 
     Raises:
         TrainingError: The loss of an example is not finite.
@@ -207,11 +206,9 @@ def _without_examples(examples: Examples, class_names: list[str], origin: str) -
     """Name the classes without examples, if any, on one line."""
     counts = counts_of(examples.all_targets().numpy(), len(class_names))
     absent = [name for name, count in zip(class_names, counts, strict=True) if count == 0]
-    return (
-        [f"{origin}: no examples of class {some(absent, 10)}; the metrics cover the other classes only"]
-        if absent
-        else []
-    )
+    if not absent:
+        return []
+    return [f"{origin}: no examples of class {some(absent, 10)}; the metrics cover the other classes only"]
 
 
 def _not_taken(classifier: Classifier, dataset: Dataset) -> list[str]:

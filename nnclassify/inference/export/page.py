@@ -69,10 +69,13 @@ def _check_size(export: Export) -> None:
     if size > LARGEST_PAGE:
         name, largest = max(weights.items(), key=lambda pair: pair[1].numel())
         layer = name.rpartition(".")[0] or name
-        raise ModelError(
-            f"--to html: the page would have {size / 1e6:.1f} MB, over the limit of {LARGEST_PAGE / 1e6:.0f} MB; the "
-            f"largest layer is {layer}, with weights of shape {tuple(largest.shape)}: use --to onnx"
-        )
+        shape = tuple(largest.shape)
+        raise _too_large(size, f"the largest layer is {layer}, with weights of shape {shape}: use --to onnx")
+
+
+def _too_large(size: int, advice: str) -> ModelError:
+    sizes = f"{size / 1e6:.1f} MB, over the limit of {LARGEST_PAGE / 1e6:.0f} MB"
+    return ModelError(f"--to html: the page would have {sizes}; {advice}")
 
 
 def _page(export: Export, content: dict[str, Any]) -> str:
@@ -86,11 +89,8 @@ def _page(export: Export, content: dict[str, Any]) -> str:
     }
     template, script = environment(HERE).get_template("page.html.j2"), _source("network.js") + _source("page.js")
     made = page(template, _source("page.css"), script, images="data: blob:", data=content, views=views)
-    if "check" not in content and len(made.encode()) > LARGEST_PAGE:
-        raise ModelError(
-            f"--to html: the page would have {len(made.encode()) / 1e6:.1f} MB, over the limit of "
-            f"{LARGEST_PAGE / 1e6:.0f} MB; use --to onnx"
-        )
+    if "check" not in content and (size := len(made.encode())) > LARGEST_PAGE:
+        raise _too_large(size, "use --to onnx")
     return made
 
 
@@ -201,26 +201,18 @@ def _checked(export: Export) -> list[dict[str, Any]]:
             left -= given.nbytes
             is_whole_image = is_image and left >= 0
             chosen = given if is_whole_image or not is_image else raw
-            found.append({**encoded(_held(chosen)), "image": is_whole_image})
+            if chosen.dtype in (torch.float16, torch.bfloat16):  # which the script does not read
+                chosen = chosen.float()
+            found.append({**encoded(chosen), "image": is_whole_image})
     return found
-
-
-def _held(tensor: Tensor) -> Tensor:
-    """Return a tensor in a number type that the script reads."""
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def _in_browser(browser: str, page: str, folder: Path) -> list[Any]:
     """Open the page, which compares instead of asking, and return its answers."""
     file = folder / "check.html"
     file.write_text(page, encoding="utf-8")
-    options = [
-        "--headless=new",
-        "--disable-gpu",
-        "--no-first-run",
-        f"--user-data-dir={folder / 'profile'}",
-        "--dump-dom",
-    ]
+    profile = f"--user-data-dir={folder / 'profile'}"
+    options = ["--headless=new", "--disable-gpu", "--no-first-run", profile, "--dump-dom"]
     as_root = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
     shown = _output([browser, *options, *as_root, file.resolve().as_uri()])
     answers = re.search(r'<pre id="compared">(.*?)</pre>', shown, re.DOTALL)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -64,12 +62,9 @@ def _free(taken: Takes) -> dict[int, object]:
     return {0: Dim.DYNAMIC} | {place + 1: Dim.DYNAMIC for place, size in enumerate(taken.shape) if size is None}
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> warnings.catch_warnings[None]:
     """Silence the warnings of torch's exporters about their own internals."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    return warnings.catch_warnings(action="ignore")
 
 
 def write_program(export: Export, path: Path) -> None:

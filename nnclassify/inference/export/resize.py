@@ -162,8 +162,7 @@ def _axes(height: Tensor, width: Tensor, image_format: ImageFormat) -> tuple[Axi
 
 
 def _squashed(height: Tensor, width: Tensor, target: tuple[Tensor, Tensor], _: float) -> tuple[Axis, Axis]:
-    zero = torch.zeros_like(height)
-    return Axis(height, zero, height, zero, target[0]), Axis(width, zero, width, zero, target[1])
+    return _whole(height, target[0]), _whole(width, target[1])
 
 
 def _cropped(height: Tensor, width: Tensor, target: tuple[Tensor, Tensor], fraction: float) -> tuple[Axis, Axis]:

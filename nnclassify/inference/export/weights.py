@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -26,11 +27,9 @@ def write_weights(export: Export, path: Path) -> None:
         f"{NETWORK}{name}": tensor.contiguous().clone() for name, tensor in classifier.model.state_dict().items()
     }
     tensors |= {SHIFT: classifier.transform.shift.contiguous(), SCALE: classifier.transform.scale.contiguous()}
-    loss = classifier.loss_fn
-    told = about(export) | {"num_outputs": loss.num_outputs, "input_shape": list(classifier.transform.input_shape)}
-    save_file(
-        tensors, path, {"format": "pt", "license": export.license or "not stated", "nnclassify": json.dumps(told)}
-    )
+    shape = list(classifier.transform.input_shape)
+    told = json.dumps(about(export) | {"num_outputs": classifier.loss_fn.num_outputs, "input_shape": shape})
+    save_file(tensors, path, {"format": "pt", "license": export.license or "not stated", "nnclassify": told})
 
 
 def compare_weights(export: Export, path: Path) -> Comparison:
@@ -39,8 +38,6 @@ def compare_weights(export: Export, path: Path) -> Comparison:
     Raises:
         InputError: It gives other answers.
     """
-    from dataclasses import replace
-
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:

@@ -6,8 +6,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
-from typing import Any
+from typing import Any, TypeGuard
 
 from nnclassify.evaluation.percent import percent
 
@@ -123,7 +122,7 @@ def line_chart(
         None if there is no finite value.
     """
     shown = [one for one in series if any(map(_is_finite, one.values))]
-    known = [value for one in shown for value in one.values if value is not None and math.isfinite(value)]
+    known = [value for one in shown for value in one.values if _is_finite(value)]
     if not known:
         return None
     low, high = min(known), max(known)
@@ -132,7 +131,7 @@ def line_chart(
     bounds = (math.log10(ticks[0]), math.log10(ticks[-1])) if is_log else (ticks[0], ticks[-1])
 
     def height_of(value: float | None) -> float | None:
-        if value is None or not math.isfinite(value):
+        if not _is_finite(value):
             return None
         share = ((math.log10(value) if is_log else value) - bounds[0]) / (bounds[1] - bounds[0])
         return round(HEIGHT - BOTTOM - min(max(share, 0.0), 1.0) * (HEIGHT - TOP - BOTTOM), 1)
@@ -149,7 +148,7 @@ def line_chart(
     return Chart(title, lines, list(epochs), xs, _epoch_ticks(epochs), y_ticks, mark, is_log)
 
 
-def _is_finite(value: float | None) -> bool:
+def _is_finite(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
@@ -209,28 +208,3 @@ def _epoch_ticks(epochs: Sequence[int]) -> list[Tick]:
 
 def _short(value: float) -> str:
     return f"{value:.4g}"
-
-
-@dataclass(frozen=True)
-class Surest:
-    """The examples on which a network is most confident.
-
-    Attributes:
-        share: Their fraction of all examples.
-        lowest: The lowest confidence among them.
-        accuracy: The fraction of them that is predicted correctly.
-    """
-
-    share: float
-    lowest: float
-    accuracy: float
-
-
-def surest(confidences: Sequence[float], is_correct: Sequence[bool], shares: Sequence[float]) -> list[Surest]:
-    """Return the most confident examples, as many as each of the shares says, and at least one."""
-    ranked = sorted(zip(confidences, is_correct, strict=True), reverse=True)
-    right = [0, *accumulate(is_right for _, is_right in ranked)]
-    counts = [max(1, round(share * len(ranked))) for share in shares]
-    return [
-        Surest(share, ranked[count - 1][0], right[count] / count) for share, count in zip(shares, counts, strict=True)
-    ]

@@ -133,14 +133,10 @@ def matrix(scored: Scored) -> Matrix:
 
     def cell(at: Cell) -> MatrixCell:
         count = scored.counts.get(at, 0)
-        share = count / support[at[0]] / most if count else 0.0
-        return MatrixCell(at, count, 0 if at[0] == at[1] else _level(share))
+        has_level = count and at[0] != at[1]
+        return MatrixCell(at, count, max(1, round(count / support[at[0]] / most * LEVELS)) if has_level else 0)
 
     left_out = len(scored.class_names) - len(classes)
     ranked: Sequence[Cell] = sorted(confusions, key=lambda at: (-confusions[at], at)) if left_out else []
     rows = [[cell((true, predicted)) for predicted in classes] for true in classes]
     return Matrix(classes, rows, [cell(at) for at in ranked[:MAX_CONFUSIONS]], left_out)
-
-
-def _level(share: float) -> int:
-    return 0 if share == 0 else max(1, round(share * LEVELS))

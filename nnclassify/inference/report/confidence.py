@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -12,7 +13,6 @@ from nnclassify.errors import counted
 from nnclassify.evaluation.percent import percent
 from nnclassify.evaluation.reliability import Bin, confidence_bins, expected_calibration_error
 from nnclassify.inference.display_names import readable
-from nnclassify.inference.report.charts import surest
 from nnclassify.inference.report.contents import RunContents, at, number_at
 from nnclassify.inference.report.scored import Scored
 
@@ -44,7 +44,7 @@ def confidence_section(run: RunContents, scored: Scored) -> dict[str, Any]:
         f"the time: it is {verdict}. Expected calibration error: {percent(expected_calibration_error(bins))}.",
         "bins": [_dot(one, len(scored)) for one in bins],
         "before": [_dot(one, len(scored)) for one in before],
-        "surest": surest(scored.confidences, scored.is_correct, SURE_SHARES),
+        "surest": list(surest(scored.confidences, scored.is_correct, SURE_SHARES)),
         "sets": list(_sets(of_split)),
         "temperature": _temperature(run, scored.split),
         "table": list(_scaling(run)),
@@ -62,9 +62,19 @@ def _dot(one: Bin, count: int) -> dict[str, Any]:
     examples = counted(one.num_examples, "example")
     text = f"{percent(one.confidence)} sure on average: {examples}, {percent(one.accuracy)} right"
     kind = "few" if one.num_examples < FEW_IN_BIN else ""
-    radius = 2.5 + 7 * math.sqrt(one.num_examples / count)
-    drawn = {"radius": radius, "text": text, "kind": kind}
-    return {"num_examples": one.num_examples, "confidence": one.confidence, "accuracy": one.accuracy, **drawn}
+    return {**one._asdict(), "radius": 2.5 + 7 * math.sqrt(one.num_examples / count), "text": text, "kind": kind}
+
+
+def surest(
+    confidences: Sequence[float], is_correct: Sequence[bool], shares: Sequence[float]
+) -> Iterator[dict[str, float]]:
+    """Yield each share with the lowest confidence and the accuracy of as many of the most confident examples, at least
+    one."""
+    ranked = sorted(zip(confidences, is_correct, strict=True), reverse=True)
+    right = [0, *accumulate(is_right for _, is_right in ranked)]
+    for share in shares:
+        count = max(1, round(share * len(ranked)))
+        yield {"share": share, "lowest": ranked[count - 1][0], "accuracy": right[count] / count}
 
 
 def _sets(of_split: Any) -> Iterator[dict[str, str]]:

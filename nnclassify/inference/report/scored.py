@@ -88,9 +88,10 @@ class Scored:
 
         All mistakes, or those with the highest loss of each cell if there are too many; and a few others.
         """
-        cells: dict[Cell, list[int]] = {cell: [] for cell, _ in sorted(self.counts.items(), key=_larger_first)}
         if self.is_multi_hot:
             return {}
+        larger_first = sorted(self.counts, key=lambda cell: (-self.counts[cell], cell))
+        cells: dict[Cell, list[int]] = {cell: [] for cell in larger_first}
         for row in sorted(range(len(self)), key=lambda row: -self.losses[row]):
             at = (self.true[row][0], self.predicted[row][0])
             if at[0] != at[1] or len(cells[at]) < MAX_RIGHT:
@@ -104,10 +105,6 @@ class Scored:
         right = [rows for (true, predicted), rows in self.listed.items() if true == predicted]
         ranked = [*self.highest, *self.lowest, *_in_turn(wrong), *_in_turn(right)]
         yield from dict.fromkeys(ranked)
-
-
-def _larger_first(item: tuple[Cell, int]) -> tuple[int, Cell]:
-    return -item[1], item[0]
 
 
 def _in_turn(groups: Sequence[list[int]]) -> list[int]:

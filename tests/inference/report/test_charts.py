@@ -15,9 +15,9 @@ from nnclassify.inference.report.charts import (
     WIDTH,
     Series,
     line_chart,
-    surest,
     thinned,
 )
+from nnclassify.inference.report.confidence import surest
 
 
 def test_a_line_spans_the_chart() -> None:
@@ -56,4 +56,4 @@ def test_many_epochs_are_thinned() -> None:
 
 def test_the_surest_examples_are_those_with_the_highest_confidence() -> None:
     found = surest([0.9, 0.5, 0.7, 0.6], [True, False, True, False], [1.0, 0.5, 0.25, 0.01])
-    assert [(one.lowest, one.accuracy) for one in found] == [(0.5, 0.5), (0.7, 1.0), (0.9, 1.0), (0.9, 1.0)]
+    assert [(one["lowest"], one["accuracy"]) for one in found] == [(0.5, 0.5), (0.7, 1.0), (0.9, 1.0), (0.9, 1.0)]
