@@ -28,6 +28,9 @@ def resumed_group(
 
     Args:
         config: CONFIG, or the name of a run or a group.
+        overrides: The overrides.
+        seeds: The value of `--seeds`.
+        folds: The value of `--folds`.
         is_run: Whether `config` is the name of a run or a group, even if there is such a config.
 
     Raises:
@@ -89,7 +92,10 @@ def train_group(group: Group, overrides: Sequence[str], train_run: TrainRun, *, 
     A run that fails does not stop the others.
 
     Args:
+        group: The group.
         overrides: The overrides for runs that have begun.
+        train_run: Trains a run.
+        as_json: Whether to print JSON.
 
     Raises:
         Interrupted: A signal stopped a run; everything is saved.

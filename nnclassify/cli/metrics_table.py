@@ -22,6 +22,7 @@ def metrics_lines(
 
     Args:
         title: What the metrics are for, over the first column.
+        evaluation: The evaluation of the network.
         found: The baselines on the same examples, if they are known.
         names: The metrics to show, as far as they have a value; None: all.
     """

@@ -17,6 +17,7 @@ def check_output(option: str, path: Path | None, example: str, inputs: Iterable[
     """Check that a file can be written, before anything is read.
 
     Args:
+        option: The option that names the file.
         path: The file; None: there is nothing to check.
         example: A name that would do; a file that exists is only replaced if it has the same ending.
         inputs: What the command reads.

@@ -81,6 +81,7 @@ def part(words: Sequence[str], instead: str, settable: Sequence[str] = OF_A_RUN)
     has the same name, the word means that one, unless the key can be set here: then the word is ambiguous.
 
     Args:
+        words: The words.
         instead: The unambiguous way to name a run or a file, for the message; `{}` stands for the word.
         settable: The keys of the config that can be set here.
 
@@ -141,6 +142,12 @@ def run_and_overrides(
 ) -> tuple[str | None, list[str]]:
     """Return the run that a command uses (None: the newest) and its overrides.
 
+    Args:
+        run: The first word, or None.
+        words: The other words.
+        option: The value of `--run`.
+        set_options: The values of `--set`.
+
     Raises:
         InputError: Words that are ambiguous or contradict each other.
     """
@@ -167,6 +174,8 @@ def config_and_overrides(
 
     Args:
         config: The first word, or None: CONFIG, or with `--run` an override.
+        words: The other words.
+        option: The value of `--run`.
         takes_run: Whether it may be a run: for `train`, with `--resume`.
 
     Raises:

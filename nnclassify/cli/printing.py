@@ -24,6 +24,7 @@ def print_json(content: Any, schema: str | None = None) -> None:
     """Print one JSON object.
 
     Args:
+        content: The object.
         schema: The name of its schema in `json_schemas.MODELS`, which it then states; None: it has none.
     """
     from nnclassify.files.json_files import json_text  # here, since `--help` needs no pydantic

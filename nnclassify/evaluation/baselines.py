@@ -76,6 +76,7 @@ class FittedBaselines:
 
     Attributes:
         splits: The splits that they were fitted on.
+        transform: The transform of the network.
         weights: The weights of the linear model, `(columns, K)`.
         offsets: Its offsets, `(K,)`.
         majority: The most common target, a class or a multi-hot row.
@@ -107,7 +108,9 @@ class FittedBaselines:
         """Evaluate the baselines.
 
         Args:
+            examples: The examples to evaluate on.
             predictions: What the network predicts for them, `(N,)` or `(N, K)`, on the CPU.
+            with_boosted: Whether to fit gradient-boosted trees too.
         """
         some = _some(examples, MAX_EXAMPLES)
         targets = some.all_targets()

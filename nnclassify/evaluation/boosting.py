@@ -58,6 +58,7 @@ def boosted_predictions(inputs: Tensor, targets: Tensor, judged: Tensor, num_cla
         inputs: The training inputs `(N, columns)`.
         targets: Their class indices `(N,)`, or multi-hot targets `(N, K)`, which get one model per class.
         judged: The inputs to predict, `(M, columns)`.
+        num_classes: The number of classes, K.
 
     Returns:
         Class indices `(M,)`, or multi-hot predictions `(M, K)`.

@@ -47,6 +47,10 @@ def metric_intervals(given: MetricInputs, values: Mapping[str, float]) -> dict[s
     bootstrap-t intervals, the others BCa intervals. Their resamples are drawn from a random stream of their own, so the
     same outputs have the same intervals.
 
+    Args:
+        given: The outputs and targets.
+        values: The metrics by name.
+
     Returns:
         Low and high by name; without the metrics that are no function of sums over the examples, and without those that
         are the same in nearly all resamples, as for a network that makes no mistake on a few examples, or always

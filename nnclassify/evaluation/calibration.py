@@ -24,6 +24,7 @@ class Calibration:
 
     Attributes:
         num_examples: The number of validation examples.
+        temperature: The temperature of the probabilities.
         threshold: The chosen probability above which the second of two classes is predicted; None: none was to be
             chosen, or the split has examples of one class alone.
         scores: The conformal scores of the true classes; None with multi-hot targets.
@@ -47,6 +48,9 @@ class Calibration:
         Args:
             outputs: `(N, num_outputs)`.
             targets: The class indices `(N,)`, or multi-hot targets `(N, K)`.
+            loss_fn: The loss, as in training.
+            threshold: The rule of the decision threshold.
+            novelty: What is unlike the training data.
         """
         found = cls(len(outputs), fit_temperature(outputs, targets, loss_fn), novelty=novelty)
         if targets.ndim == 2:

@@ -9,6 +9,8 @@ def wilson_interval(num_correct: int, count: int, z: float = 1.959963984540054) 
     """Compute the Wilson score interval of a proportion (Wilson, 1927).
 
     Args:
+        num_correct: The number of successes.
+        count: The number of trials.
         z: The quantile of the normal distribution; the default gives a 95% interval.
 
     Raises:

@@ -87,6 +87,7 @@ class Units:
 
         Args:
             groups: The group of each value, from 0; the first dimension is that of the examples.
+            num_groups: The number of groups.
             values: The values, of the shape of `groups`; None: 1 each.
         """
         units = self.index.reshape(-1, *[1] * (groups.ndim - 1)) * num_groups

@@ -37,6 +37,7 @@ def properties_of(
 
     Args:
         examples: The split, of N examples.
+        class_names: The names of the classes.
         transform: The transform, which knows the columns of a table.
         file_of: Returns the image file of an example by its name; None if it is unknown.
     """

@@ -127,6 +127,7 @@ def weak_slices(
     Args:
         right: Whether each example is predicted correctly, `(N,)`.
         losses: The loss of each example, `(N,)`.
+        properties: The properties that divide the examples.
         names_of: Returns the names of rows `(B,)`.
 
     Returns:

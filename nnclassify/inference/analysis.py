@@ -30,6 +30,7 @@ class FinishedRun:
     """A trained network and what it predicts for the examples that it was not trained on.
 
     Attributes:
+        folder: The run folder.
         classifier: The classifier loaded from `best.pt`, calibrated if there is a validation split to do so.
         splits: The splits of the run, without the test split if the config has `show_test: off`.
         validation: The validation split and its evaluation; None without one, or if its loss was not finite in
@@ -73,7 +74,9 @@ def finished_run(
     """Evaluate the classifier on the validation and test splits, calibrate it, and compute the baselines.
 
     Args:
+        folder: The run folder.
         classifier: The classifier loaded from `best.pt`, which keeps the calibration too.
+        splits: The splits of the run.
         best: The row of the best epoch in the history.
         is_new: See `FinishedRun`.
         note: See `FinishedRun`.

@@ -46,6 +46,7 @@ class Heatmaps:
     Attributes:
         values: The evidence at each pixel, `(B, H, W)`, -1..1: positive for the class, negative against it. The largest
             absolute value of each image is 1, or 0 if nothing speaks for the class.
+        method: How it was computed.
     """
 
     values: Tensor
@@ -61,6 +62,7 @@ def heatmaps(classifier: Classifier, raw: Tensor, classes: Tensor) -> Heatmaps:
     """Compute where images show evidence for classes.
 
     Args:
+        classifier: The trained network.
         raw: Raw images `(B, C, H, W)`.
         classes: The class of each image to explain, `(B,)`.
 
@@ -217,6 +219,8 @@ def column_influence(classifier: Classifier, examples: Examples, rows: Tensor) -
     examples instead. So it costs about as much as a training step, where `column_importance` evaluates many times.
 
     Args:
+        classifier: The trained network.
+        examples: The examples.
         rows: The rows `(B,)`, numbered within the examples; of very wide tables, the first ones are used.
     """
     most = max(1, MAX_VALUES // classifier.transform.input_shape[0])

@@ -72,6 +72,7 @@ def fit_calibration(
     Args:
         classifier: The classifier, not calibrated.
         outputs: Its outputs on the validation split, `(N, num_outputs)`.
+        features: Its features there.
         targets: The targets there, `(N,)` or `(N, K)`.
         train: The training split, some of which tells what is like it.
 

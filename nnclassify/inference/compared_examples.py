@@ -28,6 +28,7 @@ class ScoredExamples:
 
     Attributes:
         is_correct: Whether each test example is predicted correctly; empty if that is unknown.
+        num_train: The number of training examples.
         why_unknown: Why it is unknown, as the predicate of a sentence about the run; else empty.
     """
 

@@ -20,6 +20,7 @@ def displayed(
     Unless it has one or three channels, the mean of the channels is shown.
 
     Args:
+        image: The image.
         limits: The values of black and white. Default: 0 and 255 for bytes, else the lowest and the highest value.
         max_side: See `MAX_SIDE`.
     """

@@ -31,6 +31,7 @@ class Evaluation:
         num_examples: The number of examples, N.
         metrics: The value of each metric, by name.
         intervals: The 95% interval of each metric that has one, by name; see `metric_intervals`.
+        classes: One report per class.
         confusion: Counts `(K, K)`: rows are the true classes, columns the predicted ones. With multi-hot targets
             `(K, 2, 2)`: for each class, rows are the true answers, columns the predicted ones.
         losses: The loss of each example, `(N,)`.

@@ -35,6 +35,7 @@ class EvaluationExamples:
 
     Attributes:
         split: The name of the split; `all` for all examples of other data.
+        examples: The examples.
         notes: Notes about the examples, one line each.
         dataset: The dataset that they were read from.
         is_unchanged: Whether they are a split of the run as it was trained.
@@ -55,6 +56,8 @@ def examples_to_evaluate(
     A run recognizes its own data by the digests of its splits, even if an override has moved the data.
 
     Args:
+        classifier: The trained network.
+        split: The split to choose.
         data: Labeled data to evaluate instead, as it is; see `dataset_at`.
         label: The label column of `data`, if it is a table; None: as in the training table.
 
@@ -97,7 +100,10 @@ def evaluate_run(
 def evaluate_chosen(classifier: Classifier, chosen: EvaluationExamples, note: Callable[[str], None]) -> Evaluation:
     """Evaluate a classifier on examples; if they are a test split, that is a look at it.
 
-    `note` is called with why looks cannot be counted, on one line.
+    Args:
+        classifier: The trained network.
+        chosen: The examples.
+        note: Called with why looks cannot be counted, on one line.
 
     Raises:
         TrainingError: The loss of an example is not finite.

@@ -74,6 +74,8 @@ def explained(
     """Evaluate a network on examples, and explain the result.
 
     Args:
+        classifier: The trained network.
+        chosen: The examples.
         columns: Columns of the table to slice by, besides the features.
         note: Called with why looks at the test split cannot be counted, or rows not be read again, on one line each.
         with_importance: Whether to measure the importance of the columns.

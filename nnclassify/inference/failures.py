@@ -57,6 +57,7 @@ def named_mistakes(
 
     Args:
         predicted: The examples, and what was predicted for them.
+        class_names: The names of the classes.
         rows_of: Returns rows of a table, by their numbers `(B,)` within the split.
     """
     ranked = ranked_mistakes(predicted.examples, predicted.evaluation)
@@ -102,6 +103,9 @@ def slicing_properties(
     """Return what divides the examples of a split into slices.
 
     Args:
+        classifier: The trained network.
+        split: The name of the split.
+        examples: Its examples.
         dataset: The dataset that they were read from.
         by: Columns of the table that are no features, but divide the examples too.
 

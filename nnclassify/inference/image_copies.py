@@ -24,6 +24,7 @@ class ImageCopies:
     """Copies images into `folder/<predicted class>/`. No file is overwritten, and every copy is whole.
 
     Attributes:
+        folder: The folder.
         num_copied: The number of images that were copied.
         num_uncopied: The number of predictions without an image file or without a class.
     """

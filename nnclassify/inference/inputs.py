@@ -47,6 +47,7 @@ class RawInput:
     """One input: a raw tensor of the network's input shape, or the reason why it could not be read.
 
     Attributes:
+        name: The name of the input.
         values: The tensor, or None.
         error: The reason, or None.
         file: The image file, if it is one.
@@ -64,6 +65,7 @@ class FileContent:
 
     Attributes:
         name: Its name in results and messages; no file is looked up by it.
+        content: Its bytes.
         max_pixels: A larger image is an error.
     """
 

@@ -24,6 +24,7 @@ def dataset_at(classifier: Classifier, path: str, label: str | None = None) -> D
     """Return the dataset that reads labeled data as the network reads its inputs.
 
     Args:
+        classifier: The trained network.
         path: A folder of images, with class folders or a CSV file that lists them; that file; a table with the label
             column; or an .npz file.
         label: The label column of a table or of a list of images; None: the one of the training data.

@@ -241,10 +241,12 @@ def predict(
     """Predict each input; one that cannot be read becomes a prediction with an `error`.
 
     Args:
+        network: The trained network.
         inputs: See `Classifier.predict`.
         top_k: The number of classes in each `Prediction.top`, at most K; with multi-hot targets always K.
         note: Called with a line for each file that is not an image, and for each image with further frames.
         found: Called with the number of examples of an input, if it is known before they are read.
+        caution: How cautious the predictions are.
 
     Raises:
         InputError: The inputs are of an unsupported type, or `top_k` is less than 1.

@@ -33,6 +33,7 @@ class Predicted:
 
     Attributes:
         split: `train`, `validation`, `test`, or `all` of other data.
+        examples: The examples.
         evaluation: Their evaluation, in the same order.
     """
 
@@ -79,6 +80,7 @@ class PredictionRows:
     """The rows of a split in `predictions.csv`, of N examples and K classes.
 
     Attributes:
+        split: The name of the split.
         cells: The cells of the K classes.
         is_multi_hot: Whether an example may belong to several classes, or to none.
         rows: The cells of each example.

@@ -53,6 +53,7 @@ class Preview:
 
     Attributes:
         run: The name of the config.
+        split: The name of the split.
         how: How inputs are prepared, in words.
         transform: The transform from raw inputs to network inputs.
         names: The name of each example.

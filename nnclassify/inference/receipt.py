@@ -217,6 +217,7 @@ def config_of(receipt: Receipt, path: Path, overrides: Sequence[str]) -> LoadedC
     """Return the config of a receipt, which trains with as many threads as its run did.
 
     Args:
+        receipt: The receipt.
         path: Its file, for messages.
         overrides: `a.b=value` each: where files are, or the device.
 

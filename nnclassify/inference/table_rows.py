@@ -46,7 +46,10 @@ def table_rows(
     """Return rows of a table; none if the examples are not rows, or their file cannot be read again.
 
     Args:
+        classifier: The trained network.
         dataset: The dataset that the examples were read from.
+        split: The name of their split.
+        examples: The examples.
         rows: The rows to show, `(B,)`, numbered within the split.
         note: Called with why the file cannot be read again, on one line.
     """

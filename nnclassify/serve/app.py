@@ -59,6 +59,10 @@ class Service:
     """A network that answers requests.
 
     Attributes:
+        classifier: The network.
+        caution: How cautious its predictions are.
+        limits: What is refused.
+        metrics: The counters.
         top_k: The number of classes in an answer, most probable first.
     """
 

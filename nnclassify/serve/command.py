@@ -24,8 +24,11 @@ class Settings:
     """How a network is served.
 
     Attributes:
+        workers: The number of processes.
         hosts: Names by which the server may be called, besides `localhost` and the machine's own.
         top_k: The number of classes in an answer.
+        caution: How cautious predictions are.
+        limits: What is refused.
     """
 
     workers: int = 1
@@ -53,6 +56,9 @@ def guarded_app(
     """Return the application as it is served.
 
     Args:
+        classifier: The network.
+        settings: How it is served.
+        metrics: The counters.
         report: Called with a bug; returns a line for whoever asked.
     """
     top_k = len(classifier.class_names) if classifier.is_multi_hot else settings.top_k
@@ -71,6 +77,8 @@ def run_server(
     """Serve a network until a signal stops the process.
 
     Args:
+        classifier: The network.
+        settings: How it is served.
         listener: The socket, on which connections already wait.
         ready: Called when a signal stops the server in order.
         note: Called with a line for each worker that is replaced.

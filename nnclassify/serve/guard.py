@@ -44,7 +44,9 @@ class Guard:
     sends is refused. No header allows another site to read an answer.
 
     Args:
+        app: The application behind.
         hosts: The names by which the server may be called, besides `localhost` and the machine's own.
+        metrics: Where requests are counted.
         report: Called with a bug; returns a line for whoever asked.
     """
 

@@ -26,6 +26,7 @@ class RequestReader:
     """Reads the bodies of requests.
 
     Attributes:
+        network: The network.
         limits: The limits of an image and of the number of inputs.
     """
 
@@ -36,6 +37,8 @@ class RequestReader:
         """Return the inputs in a body, all of which could be read.
 
         Args:
+            content_type: The header of that name.
+            body: The body.
             note: Called with what is to be said of an input that is predicted all the same.
 
         Raises:

@@ -67,6 +67,7 @@ class _Server(uvicorn.Server):
     """uvicorn's server, stopped by the signals that stop every command: requests in progress are finished.
 
     Args:
+        config: How it serves.
         ready: Called when signals stop it.
     """
 
@@ -86,6 +87,8 @@ def serve_here(app: App, listener: socket.socket, seconds: float, ready: Callabl
     """Serve in this process until a signal stops it, and finish what is in progress.
 
     Args:
+        app: The application.
+        listener: The socket.
         seconds: How long requests in progress may take after the signal.
         ready: Called when a signal stops the server in order.
     """
@@ -111,6 +114,7 @@ class Workers:
 
     Attributes:
         serve: Serves in a worker until a signal stops it; it is called with the number of the worker.
+        count: The number of workers.
         note: Called with a line for each worker that is replaced.
         seconds: How long requests in progress may take after the signal.
     """

@@ -116,6 +116,7 @@ def training_data(
         estimator: The estimator, whose `n_features_in_` and `feature_names_in_` are set, or compared if not `reset`.
         X: Inputs `(N, ...)`.
         y: Labels `(N,)`.
+        options: The `dataset` options.
         classes: All labels; None: those of `y`.
         reset: Whether the estimator forgets what it was fitted to.
 

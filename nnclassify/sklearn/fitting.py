@@ -43,6 +43,7 @@ class Fitted:
 
     Attributes:
         checkpoint: The checkpoint of the best epoch.
+        classifier: The classifier loaded from it.
         history: `Row.state()` of every epoch, those after the best one too.
         notes: Notes about the data and the training.
         training: The state of the trainer after the last step.
@@ -62,7 +63,9 @@ def fit(
     """Train on examples in memory.
 
     Args:
+        data: The examples.
         given: The keys of the config; None: see `SUGGESTED`, or the default.
+        observers: Observers of the training.
         is_stream: Whether these are the first of several batches of examples: all are trained on once.
 
     Raises:
@@ -147,6 +150,8 @@ def continued(
     Args:
         before: The checkpoint so far.
         training: The state of its trainer; None: the optimizer starts anew.
+        data: The examples.
+        observers: Observers of the training.
 
     Raises:
         DataError: The examples do not fit the network.

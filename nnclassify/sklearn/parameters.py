@@ -25,6 +25,7 @@ def with_option(section: Any, path: Sequence[str], value: Any) -> Any:
     Args:
         section: A dict, the name of a member, settings or None.
         path: The keys that lead to the option.
+        value: The value.
     """
     if not path:
         return value

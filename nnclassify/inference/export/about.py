@@ -29,6 +29,7 @@ class Export:
     Attributes:
         classifier: The trained network, in full precision on the CPU.
         examples: What the exported file is compared on.
+        name: The name of the run.
         license: The license that the user gave; None: not stated.
         note: Called with each note, one line.
     """

@@ -35,6 +35,9 @@ def model_card(export: Export, folder: RunFolder, form: str, file: str, comparis
     """Return a model card in Markdown.
 
     Args:
+        export: What was exported.
+        folder: The folder of the run.
+        form: The form.
         file: The name of the exported file.
         comparison: The comparison with the classifier; None: there was no runtime to compare it in.
     """

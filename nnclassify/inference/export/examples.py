@@ -52,7 +52,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class RealExamples:
-    """What an exported network is compared on."""
+    """What an exported network is compared on.
+
+    Attributes:
+        taken: What the network takes.
+        batches: The examples.
+        splits: The data of the run.
+    """
 
     taken: Takes
     batches: list[Batch]

@@ -33,6 +33,7 @@ class Form:
 
     Attributes:
         suffix: The end of its file's name.
+        write: Function that writes the file.
         compare: Function that reads the file in its own runtime and compares the answers; None: there is no runtime.
         needs: The packages that this takes.
     """
@@ -107,8 +108,10 @@ def export_run(
     examples; only then it gets its name.
 
     Args:
+        checkpoint: The checkpoint.
         to: The form, one of `FORMS`.
         out: The file to write. Default: in the folder `export` of the run, under the name of the run.
+        license_text: The license to state.
         overrides: Changes to `dataset`, such as where the data is.
         note: Called with each note, one line.
 

@@ -49,6 +49,7 @@ def takes(classifier: Classifier, dtype: torch.dtype) -> Takes:
     """Return what an exported network takes.
 
     Args:
+        classifier: The trained network.
         dtype: The number type of the raw inputs that it was trained on.
     """
     transform = classifier.transform
@@ -156,6 +157,7 @@ def exported_network(classifier: Classifier, taken: Takes, *, resizes: bool = Tr
 
     Args:
         classifier: The trained network, in full precision on the CPU.
+        taken: What it takes.
         resizes: Whether it takes images of any size; False: bytes `(N, C, height, width)` that are resized already.
     """
     transform = classifier.transform

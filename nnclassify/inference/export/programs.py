@@ -35,6 +35,8 @@ def traced(network: ExportedNetwork, inputs: Tensor, free: dict[int, object], fo
     """Trace a network.
 
     Args:
+        network: The network.
+        inputs: Example inputs.
         free: The dimensions of the inputs that may change.
         form: The form that it is for, for messages.
 

@@ -28,6 +28,7 @@ def calibration(loss_fn: LossFunction, evaluation: Evaluation, run: str = "") ->
     Args:
         loss_fn: The loss, with the temperature of the network.
         evaluation: The evaluation on the test split.
+        run: The name of the run.
     """
     num_plots = 1 if evaluation.is_multi_hot else 2
     figure = Figure(figsize=(5.2 * num_plots, 5.4), layout="constrained")

@@ -33,6 +33,8 @@ def save(draw: Callable[[], Figure], path: Path, names: Iterable[str] = ()) -> P
     """Draw a figure and save it in the format of the file extension.
 
     Args:
+        draw: Makes the figure.
+        path: The file.
         names: Texts in the figure that users wrote.
 
     Raises:

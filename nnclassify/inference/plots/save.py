@@ -39,7 +39,9 @@ def save_plots(
 
     Args:
         folder: The folder to save them in, `plots/` of the run.
+        rows: The history.
         best_epoch: The epoch of the classifier.
+        classifier: The trained classifier.
         test: The test split and its evaluation, or None.
         redraw: Whether to redraw plots that exist already.
         is_thorough: Whether to draw what takes longer, too: confused classes, heatmaps, the importance of columns.

@@ -29,6 +29,7 @@ class Table:
 
     Attributes:
         title: Its title; empty: none.
+        header: The names of its columns.
         rows: The cells of each row; the first one names it.
         num_left_out: Rows that are not shown.
     """
@@ -90,6 +91,8 @@ class Card:
         title: Its kind, and what it is called.
         facts: What it is, in a few words each.
         text: A sentence about it.
+        tables: Tables.
+        charts: Curves over the epochs.
         confusions: A confusion matrix, or None.
         notes: What else there is to say, one line each.
     """

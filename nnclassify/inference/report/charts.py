@@ -32,6 +32,7 @@ class Line:
     """A line of a chart.
 
     Attributes:
+        name: What it shows.
         kind: The class of its style: `train` or `validation`, or `run-0`, `run-1`, ...
         path: The `d` of its SVG path.
         places: The vertical place of each point; None: it has no value there.
@@ -50,8 +51,12 @@ class Chart:
     """A chart of lines over the epochs.
 
     Attributes:
+        title: Its title.
+        lines: The lines.
         epochs: The epoch of each point.
         xs: The horizontal place of each point.
+        x_ticks: The ticks of the horizontal axis.
+        y_ticks: The ticks of the vertical axis.
         mark: The index of the point of the best epoch, or None.
         is_log: Whether the vertical axis is logarithmic.
     """
@@ -112,6 +117,7 @@ def line_chart(
     """Draw lines over epochs.
 
     Args:
+        title: The title.
         epochs: The epoch of each value, rising.
         series: The lines; those without any finite value are left out.
         is_share: Whether values are fractions, which are written as percentages.

@@ -140,7 +140,12 @@ def _cautions(named: Sequence[tuple[RunContents, str]]) -> Iterator[str]:
 
 
 def curves(histories: Sequence[list[Row]], names: Sequence[str]) -> Iterator[Chart]:
-    """Yield the charts of several runs, a line each."""
+    """Yield the charts of several runs, a line each.
+
+    Args:
+        histories: The rows of each run.
+        names: What each run is called.
+    """
     shown = [
         (rows, Series(name, f"run-{number}", ()))
         for number, (rows, name) in enumerate(zip(histories, names, strict=True))

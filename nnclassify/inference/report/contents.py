@@ -64,8 +64,10 @@ class RunContents:
     """A run folder as a page sees it.
 
     Attributes:
+        folder: The folder.
         state: Whether the run has finished, or what became of it.
         result: The content of `result.json`; empty if the run has not finished.
+        rows: The history.
         config: The values of the resolved config by dotted path.
         provenance: The origin of these values, the command and the environment; None if unknown.
         scored: What is predicted for the examples of a split; None if unknown.
@@ -136,6 +138,7 @@ def read_run(folder: RunFolder, examples: ShownExamples | None = None, scored: S
     """Read a run folder.
 
     Args:
+        folder: The folder.
         examples: What is shown of the examples, if that is known already.
         scored: What is predicted for them, if that is known already.
     """

@@ -41,6 +41,7 @@ class ShownExamples:
     """What is shown of the examples of a split, by their names.
 
     Attributes:
+        split: The name of the split.
         images: A `data:` URI of each image.
         columns: The names of the columns of a table that matter most.
         values: The values in these columns, as they are written in the file.
@@ -58,7 +59,9 @@ def save_examples(
     """Write what is shown of the examples of a run, from its data.
 
     Args:
+        path: The file.
         scored: What is predicted for them.
+        splits: Its data.
         classifier: The trained network, which knows the columns that matter most.
         note: Called with why the file of a table cannot be read again, on one line.
 

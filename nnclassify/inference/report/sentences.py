@@ -30,6 +30,7 @@ class Judged:
 
     Attributes:
         split: The split: `test`, `validation` or `train`.
+        accuracy: The accuracy.
         interval: Its 95% interval; None if unknown.
         count: The number of examples; None if unknown.
     """

@@ -55,6 +55,8 @@ def page(
     """Render a template into a page that loads nothing: its styles and script are allowed by their hashes alone.
 
     Args:
+        template: The template.
+        css: The styles.
         script: The script; empty: none.
         images: Where images may come from, as a content security policy says it; empty: there are none.
         data: What the script reads, as JSON.
@@ -81,6 +83,8 @@ def rendered(
     """Render a template of the report.
 
     Args:
+        template: The name of the template.
+        title: The title of the page.
         anchors: The id and the name of each section, for the navigation.
         data: What the script reads, as JSON.
         views: The other variables of the template.
