@@ -30,7 +30,7 @@ from nnclassify.cli.outputs import check_output, check_plot
 from nnclassify.cli.printing import note, print_json_list
 from nnclassify.cli.streams import is_terminal
 from nnclassify.cli.use import load_noted
-from nnclassify.errors import InputError, Interrupted, counted, printable
+from nnclassify.errors import InputError, Interrupted, counted, printable, suggestion
 from nnclassify.files.csv_cells import write_csv
 from nnclassify.process import stop_on_signals
 
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 def _not_options(context: typer.Context, inputs: list[str]) -> list[str]:
     """Refuse words that start with `-` unless they are values or files: they are misspelled options."""
-    from nnclassify.errors import suggestion
-
     for text in inputs:
         if text.startswith("-") and not _NEGATIVE.match(text) and not os.path.lexists(text):
             known = [name for parameter in context.command.params for name in parameter.opts if name[0] == "-"]

@@ -66,14 +66,8 @@ def _text(found: Summary) -> str:
         [layer.name, layer.kind, str(layer.output_shape), f"{layer.parameters:,}", f"{layer.multiply_adds:,}"]
         for layer in found.layers
     ]
-    memory = found.memory
-    held = {
-        "parameters": memory.parameters,
-        "gradients": memory.gradients,
-        "optimizer": memory.optimizer,
-        "average": memory.average,
-        f"activations of a batch of {found.batch_size} (estimated)": memory.activations,
-    }
+    names = {"activations": f"activations of a batch of {found.batch_size} (estimated)"}
+    held = {names.get(name, name): size for name, size in vars(found.memory).items()}
     return "\n".join(
         [
             table(["layer", "kind", "output shape", "parameters", "multiply-adds"], rows),

@@ -99,9 +99,11 @@ class Guard:
     def _is_known(self, host: str) -> bool:
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
-        except ValueError:
+            if name not in self._hosts:
+                ipaddress.ip_address(name)
+        except ValueError:  # no host, or neither a known name nor an address
             return False
-        return name in self._hosts or _is_address(name)
+        return True
 
 
 def _with_head(scope: Scope) -> Scope:
@@ -117,14 +119,6 @@ def check_name(name: str) -> None:
     """
     if not _NAME.fullmatch(name):
         raise InputError(f"--allow-host {name}: expected a name such as example.org, without http://, port or path")
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 async def answer_error(send: Send, status: int, problem: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from inspect import signature
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -16,42 +17,13 @@ from sklearn.utils.validation import check_is_fitted
 from nnclassify.config.from_python import AnyConfig, load_any
 from nnclassify.data.base import Dataset
 from nnclassify.process import preserve_process_state
-from nnclassify.sklearn.examples import (
-    OF_ANY_DATA,
-    OF_COLUMNS,
-    OF_IMAGES,
-    TrainingData,
-    raw_inputs,
-    training_data,
-)
+from nnclassify.sklearn.examples import OF_ANY_DATA, OF_COLUMNS, OF_IMAGES, TrainingData, raw_inputs, training_data
 from nnclassify.sklearn.parameters import SECTIONS, as_options, nested, with_option
 
 if TYPE_CHECKING:
     from nnclassify.inference.predict import Answers
     from nnclassify.sklearn.fitting import Fitted
     from nnclassify.training.trainer import Observer
-
-CONFIG_KEYS = (
-    "model",
-    "loss",
-    "optimizer",
-    "scheduler",
-    "epochs",
-    "batch_size",
-    "dataset",
-    "evaluation",
-    "shuffle",
-    "clip_grad_norm",
-    "ema",
-    "lookahead",
-    "patience",
-    "select_by",
-    "device",
-    "precision",
-    "compile",
-    "threads",
-)
-"""Parameters that are keys of a config; `random_state` is its `seed`."""
 
 
 class NNClassifier(ClassifierMixin, BaseEstimator):
@@ -349,6 +321,10 @@ class NNClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.allow_nan = as_options(self.dataset).get("missing") == "fill"
         return tags
+
+
+CONFIG_KEYS = [name for name in signature(NNClassifier).parameters if name not in ("random_state", "verbose", "trust")]
+"""Parameters that are keys of a config; `random_state` is its `seed`."""
 
 
 def _kept(dataset: Dataset) -> tuple[str, ...]:

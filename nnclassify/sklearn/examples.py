@@ -7,7 +7,7 @@ their CSV file would be (`dataset: csv`). So everything that is done with a trai
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -225,15 +225,13 @@ def _as_objects(X: Any) -> Any:
 
 def _kinds_of(X: Any) -> dict[str, Category]:
     """Return the kind of each categorical column of a pandas data frame; ordered ones keep their order."""
-    return dict(_categorical(X)) if hasattr(X, "dtypes") and hasattr(X, "columns") else {}
-
-
-def _categorical(frame: Any) -> Iterator[tuple[str, Category]]:
-    for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
-        categories = getattr(dtype, "categories", None)
-        if categories is not None:
-            is_ordinal = getattr(dtype, "ordered", False) and len(categories) > 1
-            yield str(name), [str(one) for one in categories] if is_ordinal else "one_hot"
+    kinds: dict[str, Category] = {}
+    if hasattr(X, "dtypes") and hasattr(X, "columns"):
+        for name, dtype in zip(X.columns, X.dtypes, strict=True):
+            if (categories := getattr(dtype, "categories", None)) is not None:
+                is_ordinal = getattr(dtype, "ordered", False) and len(categories) > 1
+                kinds[str(name)] = [str(one) for one in categories] if is_ordinal else "one_hot"
+    return kinds
 
 
 def _unused(name: str, names: Sequence[str]) -> str:
