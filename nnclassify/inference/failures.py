@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -64,28 +64,25 @@ def named_mistakes(
     highest, lowest = ranked[:NUM_NAMED], ranked[NUM_NAMED:].flip(0)[:NUM_NAMED]
     shown = torch.cat([highest, lowest])
     values = rows_of(shown).named() or [{} for _ in shown]
-    named = _named(predicted, shown, class_names, values)
+    named = list(_named(predicted, shown, class_names, values))
     return named[: len(highest)], named[len(highest) :]
 
 
 def _named(
     predicted: Predicted, rows: Tensor, class_names: Sequence[str], values: Sequence[dict[str, str]]
-) -> list[Mistake]:
-    evaluation, found = predicted.evaluation, []
+) -> Iterator[Mistake]:
+    evaluation = predicted.evaluation
     for row, name, written in zip(rows.tolist(), predicted.examples.names_of(rows), values, strict=True):
         labels, shares = evaluation.predictions[row], evaluation.probabilities[row]
         chosen = shares[_indices(labels)]
-        found.append(
-            Mistake(
-                name,
-                _in_words(evaluation.targets[row], class_names),
-                _in_words(labels, class_names),
-                float(chosen.min() if len(chosen) else shares.max()),
-                float(evaluation.losses[row]),
-                written,
-            )
+        yield Mistake(
+            name,
+            _in_words(evaluation.targets[row], class_names),
+            _in_words(labels, class_names),
+            float(chosen.min() if len(chosen) else shares.max()),
+            float(evaluation.losses[row]),
+            written,
         )
-    return found
 
 
 def _indices(labels: Tensor) -> Tensor:

@@ -276,10 +276,6 @@ def predictions_of(
             yield replace(answer, input=item.name, file=item.file)
 
 
-def _labels(top: Top) -> tuple[str, ...]:
-    return tuple(label for label, probability in top if probability >= MULTI_HOT_THRESHOLD)
-
-
 def _answered(network: TrainedNetwork, raw: Tensor, top_k: int, caution: Caution) -> list[Prediction | str]:
     """Return the prediction for each row, without the name of its input, or the reason why it has none."""
     found: dict[int, Prediction | str] = dict(network.transform.too_large(raw))
@@ -305,10 +301,11 @@ def _judged(network: TrainedNetwork, answers: Answers, top_k: int, caution: Caut
         is_in_set = [False] * len(order) if sets is None else sets[row, order].tolist()
         ranked = list(zip(names, shares, is_in_set, strict=True))
         top = tuple((name, share) for place, (name, share, is_in) in enumerate(ranked) if place < top_k or is_in)
+        labels = tuple(name for name, share in top if share >= MULTI_HOT_THRESHOLD)
         yield Prediction(
             "",
             top,
-            labels=_labels(top) if network.is_multi_hot else None,
+            labels=labels if network.is_multi_hot else None,
             probabilities=answers.probabilities[row],
             unsure=None if caution.min_confidence is None else shares[0] < caution.min_confidence,
             classes=None if sets is None else tuple(name for name, _, is_in in ranked if is_in),

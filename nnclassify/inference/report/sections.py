@@ -14,7 +14,7 @@ from nnclassify.evaluation.metrics import IN_DIGITS, METRICS
 from nnclassify.evaluation.percent import percent
 from nnclassify.inference.display_names import num_columns, readable, readable_names
 from nnclassify.inference.report.charts import Chart, Series, line_chart, thinned
-from nnclassify.inference.report.classes import MAX_LABEL, MatrixCell, alternatives, class_rows, matrix, of_size
+from nnclassify.inference.report.classes import MAX_LABEL, alternatives, class_rows, matrix, of_size
 from nnclassify.inference.report.confidence import confidence_gap, confidence_section
 from nnclassify.inference.report.contents import RunContents, at, interval_at, number_at
 from nnclassify.inference.report.findings import MAX_NAME, audited, checked, finding, no_findings, value_text
@@ -163,9 +163,8 @@ def _hero(run: RunContents) -> dict[str, Any] | None:
     for key, name in names.items():
         share = number_at(run.result, "baselines", key)
         if share is not None and found.split == "test":
-            bars.append(
-                {"name": name, "share": share, "interval": interval_at(run.result, "baselines", "intervals", key)}
-            )
+            around = interval_at(run.result, "baselines", "intervals", key)
+            bars.append({"name": name, "share": share, "interval": around})
     interval = "" if found.interval is None else " to ".join(map(percent, found.interval))
     label = {"test": "test accuracy", "validation": "validation accuracy", "train": "training accuracy"}[found.split]
     with_texts = [{**one, "text": percent(float(str(one["share"])))} for one in bars]
@@ -241,27 +240,24 @@ def _charts(run: RunContents) -> Iterator[Chart]:
     select_by = str(run.config.get("select_by", "accuracy"))
     metric = METRICS.get(select_by, METRICS["accuracy"])
     is_share = metric.name not in IN_DIGITS
+    losses = [_series("training", rows, "train_loss"), _series("validation", rows, "validation_loss")]
+    accuracies = [_series("training", rows, "train_accuracy"), _series("validation", rows, "validation_accuracy")]
     wanted = [
-        ("loss", False, [_series("training", rows, "train_loss"), _series("validation", rows, "validation_loss")]),
-        (
-            "accuracy",
-            True,
-            [_series("training", rows, "train_accuracy"), _series("validation", rows, "validation_accuracy")],
-        ),
+        ("loss", False, losses),
+        ("accuracy", True, accuracies),
         (metric.label, is_share, [_series("validation", rows, "validation_metric")]),
         ("learning rate", False, [_series("learning rate", rows, "lr")] * (len({row.lr for row in rows}) > 1)),
     ]
+    epochs = [row.epoch for row in rows]
     for title, shares, series in wanted:
-        may_be_log = title == "loss"
-        epochs = [row.epoch for row in rows]
-        chart = line_chart(title, epochs, series, is_share=shares, may_be_log=may_be_log, mark=mark)
+        chart = line_chart(title, epochs, series, is_share=shares, may_be_log=title == "loss", mark=mark)
         if chart is not None:
             yield chart
 
 
 def _series(name: str, rows: Sequence[Row], field: str) -> Series:
-    values = [getattr(row, field) for row in rows]
-    return Series(name, "train" if name == "training" else "validation", values)
+    kind = "train" if name == "training" else "validation"
+    return Series(name, kind, [getattr(row, field) for row in rows])
 
 
 def _chart_notes(run: RunContents, charts: Sequence[Chart]) -> list[str]:
@@ -284,13 +280,11 @@ def _matrix(run: RunContents, scored: Scored) -> dict[str, Any]:
         "upright": max(map(num_columns, labels)) <= MAX_UPRIGHT,
         "rows": list(zip(labels, found.rows, strict=True)),
         "left_out": found.num_left_out,
-        "largest": [_confusion(one, names) for one in found.largest],
+        "largest": [
+            {"key": cell.key, "count": cell.count, "true": names[cell.at[0]], "predicted": names[cell.at[1]]}
+            for cell in found.largest
+        ],
     }
-
-
-def _confusion(cell: MatrixCell, names: Sequence[str]) -> dict[str, Any]:
-    true, predicted = cell.at
-    return {"key": cell.key, "count": cell.count, "true": names[true], "predicted": names[predicted]}
 
 
 def _matrix_gap(run: RunContents) -> str:
@@ -312,7 +306,11 @@ def _mistakes(run: RunContents) -> dict[str, Any]:
     if not run.examples.images and not run.examples.values:
         text += " Only their names are known: the run kept no images or values of them."
     wanted = [("Most confident mistakes (highest loss)", scored.highest), ("Near misses (lowest loss)", scored.lowest)]
-    groups = [_mistake_group(run, scored, title, rows) for title, rows in wanted if rows]
+    groups = [
+        {"title": title, "examples": examples, "has_images": any(one["image"] for one in examples)}
+        for title, rows in wanted
+        if (examples := [_example(run, scored, row) for row in rows])
+    ]
     return {"groups": groups, "text": text, "columns": list(_columns(run))}
 
 
@@ -325,11 +323,6 @@ def _columns(run: RunContents) -> Iterator[dict[str, Any]]:
 
 def _is_number(text: str) -> bool:
     return as_number(text) is not None or as_number(text, ",") is not None
-
-
-def _mistake_group(run: RunContents, scored: Scored, title: str, rows: Sequence[int]) -> dict[str, Any]:
-    examples = [_example(run, scored, row) for row in rows]
-    return {"title": title, "examples": examples, "has_images": any(one["image"] for one in examples)}
 
 
 def _example(run: RunContents, scored: Scored, row: int) -> dict[str, Any]:
@@ -400,17 +393,16 @@ def _slice(part: Any) -> dict[str, str] | None:
 
 
 def _data(run: RunContents) -> dict[str, Any]:
-    splits = []
-    for name, counts in run.data.counts.items():
-        splits.append(
-            {
-                "name": printable(name),
-                "count": sum(counts.values()),
-                "classes": f"{len(counts):,}",
-                "smallest": of_size(counts, min(counts.values())),
-                "largest": of_size(counts, max(counts.values())),
-            }
-        )
+    splits = [
+        {
+            "name": printable(name),
+            "count": sum(counts.values()),
+            "classes": f"{len(counts):,}",
+            "smallest": of_size(counts, min(counts.values())),
+            "largest": of_size(counts, max(counts.values())),
+        }
+        for name, counts in run.data.counts.items()
+    ]
     return {"splits": splits, "notes": list(_data_notes(run))}
 
 
@@ -439,12 +431,8 @@ def _config(run: RunContents) -> dict[str, Any] | None:
     ]
     if origins is None:
         note = "Which values are defaults is not known: the run was started by an earlier release."
-        return {
-            "set": [{**row, "origin": "unknown"} for row in rows],
-            "defaults": [],
-            "note": note,
-            "defaults_title": "",
-        }
+        unknown = [{**row, "origin": "unknown"} for row in rows]
+        return {"set": unknown, "defaults": [], "note": note, "defaults_title": ""}
     defaults = [row for row in rows if not row["origin"]]
     title = f"{counted(len(defaults), 'value')} left at {'its default' if len(defaults) == 1 else 'their defaults'}"
     return {"set": [row for row in rows if row["origin"]], "defaults": defaults, "note": "", "defaults_title": title}
