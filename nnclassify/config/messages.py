@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import reprlib
+import unicodedata
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -260,7 +261,7 @@ def shown(value: Any) -> str:
 
 
 _NUMBERS, _SEPARATORS = {"int_type", "float_type", "value_error"}, re.compile(r"\s*[,;xX\u00d7*]\s*|\s+")
-_PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
 
 def _how_to_write(found: Any, kinds: set[str], key: str) -> str:
@@ -290,8 +291,9 @@ def _number_in(text: str, kinds: set[str]) -> tuple[str, str] | None:
     """Read a number in quotes, with a decimal comma, thousands separators or a percent sign; return it and a remark."""
     if not kinds & _NUMBERS or len(text) > MAX_SHOWN:
         return None
-    if _PLAIN.fullmatch(text):
-        return text, " without quotes"
+    plain = unicodedata.normalize("NFKC", text.strip("\"'\u201c\u201d\u201e")).replace("\u2212", "-")
+    if _PLAIN.fullmatch(plain):
+        return plain, " without quotes" if plain in text else ""
     if re.fullmatch(r"\d{1,3}([_, ']\d{3})+", text) and "int_type" in kinds:
         return re.sub(r"\D", "", text), ""
     if re.fullmatch(r"[-+]?\d+,\d+", text) and "int_type" not in kinds:
@@ -310,7 +312,10 @@ def _cut_number(path: YamlPath, data: Any) -> str | None:
         return None
     before = list(data)[list(data).index(key) - 1]
     number = data[before]
-    return f"{before}: {number}.{key}" if isinstance(number, int) and not isinstance(number, bool) else None
+    if not isinstance(number, int) or isinstance(number, bool):
+        return None
+    thousands = f" (or {number}{key}, if the comma separates thousands)" if len(key) == 3 and number else ""
+    return f"{before}: {number}.{key}{thousands}"
 
 
 def _members_at(loc: Loc, root: type[Settings]) -> list[type[Settings]]:

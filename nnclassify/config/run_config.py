@@ -20,7 +20,7 @@ from nnclassify.config.yaml_reader import YamlPath, YamlSource, parse_yaml, path
 from nnclassify.data import AnyDataset
 from nnclassify.data.tables import Csv
 from nnclassify.data.transform import Costs, EvaluationSettings
-from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, some, suggestion
+from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, shell_command, some, suggestion
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.paths import is_folder, is_regular, look, why_no_file
 from nnclassify.files.shipped import shipped_config, shipped_configs
@@ -337,8 +337,10 @@ def find_config(config: str) -> Path:
     if (shipped := shipped_config(config)) is not None:
         return shipped
     if config and is_folder(path) and not is_data(config):
-        kind = f"a folder of runs ({some(names)})" if (names := runs_within(path)) else "a run folder"
-        raise ConfigError([f"{config}: {kind}; continue a run with --resume, or give a YAML file"])
+        if names := runs_within(path):
+            raise ConfigError([f"{config}: a folder of runs ({some(names)}); name one of them, or give a YAML file"])
+        resume = shell_command("train", config, "--resume")
+        raise ConfigError([f"{config}: a run folder; give its {path / 'config.yaml'}, or continue it with: {resume}"])
     if config and look(path) is not None:
         raise ConfigError([f"{config}: {why_no_file(path)}; expected a YAML file or the name of a shipped config"])
     hint = suggestion(path.stem, shipped_configs()) or "; `nnclassify configs` lists the shipped ones"

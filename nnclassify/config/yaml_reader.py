@@ -332,11 +332,20 @@ def read_yaml(path: Path) -> YamlSource:
         raw = content_of(path, MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
             raise ConfigError([f"{path}: more than {MAX_BYTES} bytes; expected a smaller config"])
-        is_utf_16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # written by Windows shells
-        text = raw.decode("utf-16" if is_utf_16 else "utf-8-sig")
+        text = decoded(raw)
     except (OSError, UnicodeDecodeError) as cause:
         raise ConfigError([f"{path}: cannot be read ({one_line(cause)}); expected a YAML file in UTF-8"]) from cause
     return read_text(text, str(path))
+
+
+def decoded(raw: bytes) -> str:
+    """Decode a config: UTF-8, or UTF-16 with a byte-order mark, as Windows shells write it.
+
+    Raises:
+        UnicodeDecodeError: It is in another encoding.
+    """
+    is_utf_16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return raw.decode("utf-16" if is_utf_16 else "utf-8-sig")
 
 
 def read_text(text: str, file: str) -> YamlSource:
@@ -380,6 +389,10 @@ _SYNTAX_HINTS = {
 """What to do, by a part of the parser's message; for other messages, see `_Builder.read`."""
 
 
+_ODD_INDENT = re.compile("^ *[\u00a0\u2000-\u200b\u202f\u3000\ufeff]", re.MULTILINE)
+"""An indentation with a space of another kind, such as copied from a web page."""
+
+
 class _Builder:
     """Builds Python values from YAML within the limits, and records lines and duplicate keys."""
 
@@ -410,6 +423,9 @@ class _Builder:
             what = printable(one_line(getattr(cause, "problem", None) or cause))
             hints = (hint for words, hint in _SYNTAX_HINTS.items() if words in what)
             hint = next(hints, "check indentation, colons and brackets")
+            if odd := _ODD_INDENT.search(text):
+                line = text.count("\n", 0, odd.end()) + 1
+                hint = f"line {line} begins with a space that is not a plain one; replace it"
             raise ConfigError([f"{self._place(text, cause)}: not YAML ({what}); {hint}"]) from cause
         return None if node is None else self._value(node, ())
 

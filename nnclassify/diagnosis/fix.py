@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from nnclassify.config.run_config import LoadedConfig
-from nnclassify.config.yaml_reader import path_of_key
+from nnclassify.config.yaml_reader import decoded, path_of_key
 from nnclassify.diagnosis.findings import Change
 from nnclassify.errors import InputError, SaveError, one_line
 from nnclassify.files.paths import look
@@ -80,7 +80,7 @@ def write_fixed(loaded: LoadedConfig, target: Path, change: Change) -> None:
     """
     everything = {**loaded.source.overrides(), **change}
     try:
-        text = Path(loaded.source.file).read_text(encoding="utf-8-sig")
+        text = decoded(Path(loaded.source.file).read_bytes())
         target.write_text(edited(text, everything), encoding="utf-8")
     except OSError as cause:
         raise SaveError(f"{target}: not saved ({one_line(cause)}); free space or fix permissions") from cause

@@ -171,6 +171,9 @@ IRIS, SGD = "dataset: iris\n", GOOD + "optimizer: {name: sgd, "
         (GOOD + "ema: 0,9\n", "write `ema: 0.9` with a decimal point"),
         (GOOD + "epochs: 1,000\n", "write `epochs: 1000`"),
         (GOOD + "name: 5\n", "write `name: '5'` in quotes"),
+        (GOOD + "epochs: \u201c3\u201d\n", "write `epochs: 3` without quotes"),
+        (GOOD + "epochs: \uff13\n", "write `epochs: 3`"),
+        (GOOD + "ema: 9e\u22121\n", "write `ema: 9e-1`"),
     ],
 )
 def test_a_value_that_is_right_but_for_its_form_is_written_out(text: str, hint: str, here: Path) -> None:
@@ -181,6 +184,15 @@ def test_a_value_that_is_right_but_for_its_form_is_written_out(text: str, hint: 
 def test_a_comma_in_braces_cuts_a_number(here: Path) -> None:
     found = problems(SGD + "lr: 0,1}\n", here)
     assert any("optimizer.1: unknown key, part of a number" in text and text.endswith("lr: 0.1") for text in found)
+    found = problems("dataset: {name: xor, num_examples: 1,000}\nmodel: mlp\n", here)
+    assert any(text.endswith("num_examples: 1.000 (or 1000, if the comma separates thousands)") for text in found)
+
+
+def test_an_indentation_that_only_looks_like_spaces_is_named(here: Path) -> None:
+    (problem,) = problems("dataset: xor\nmodel:\n\u00a0 name: mlp\n  hidden: [2]\n", here)
+    assert problem.startswith("c.yaml:4: not YAML") and problem.endswith(
+        "line 3 begins with a space that is not a plain one; replace it"
+    )
 
 
 @pytest.mark.parametrize("word", ["on", "yes", "ON", "true"])
@@ -339,8 +351,8 @@ def test_patience_needs_a_split_to_choose_by(here: Path) -> None:
     [
         ("nope.yaml", "nope.yaml: no such file and no shipped config of that name"),
         ("digits_cn", "did you mean 'digits_cnn'?"),
-        ("runs", "runs: a folder of runs (a, b); continue a run with --resume, or give a YAML file"),
-        ("run", "run: a run folder; continue a run with --resume, or give a YAML file"),
+        ("runs", "runs: a folder of runs (a, b); name one of them, or give a YAML file"),
+        ("run", "run: a run folder; give its run/config.yaml, or continue it with: nnclassify train run --resume"),
     ],
 )
 def test_a_config_that_is_not_there(name: str, message: str, here: Path) -> None:

@@ -8,7 +8,7 @@ from faulty_tables import write_tables
 from nnclassify.config.run_config import load_config
 from nnclassify.diagnosis.check import Diagnosis, diagnose
 from nnclassify.diagnosis.command import check
-from nnclassify.diagnosis.fix import edited
+from nnclassify.diagnosis.fix import edited, write_fixed
 from nnclassify.diagnosis.report import MAX_LINES, diagnosis_text, figures
 from nnclassify.files.json_files import json_text
 
@@ -152,6 +152,13 @@ def test_an_edit_keeps_comments_and_the_rest() -> None:
     assert lines[0] == "# mine" and lines[1].startswith("dataset: {name: iris, normalize: none}")
     assert any(line.startswith("  hidden: [16]") and "# small" in line for line in lines)
     assert "optimizer: {lr: 0.1}" in lines and "epochs" not in changed
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_config_of_each_encoding_is_fixed(encoding: str, here: Path) -> None:
+    Path("a.yaml").write_text("dataset: xor # Übung\nmodel: {name: mlp, hidden: [2]}\n", encoding=encoding)
+    write_fixed(load_config("a.yaml"), Path("b.yaml"), {"dataset.noise": 0.5})
+    assert Path("b.yaml").read_text(encoding="utf-8").startswith("dataset: {name: xor, noise: 0.5} # Übung")
 
 
 def test_a_range_test_that_cannot_be_made_hides_no_finding(tmp_path: Path) -> None:
