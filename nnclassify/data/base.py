@@ -202,11 +202,12 @@ class Dataset(Settings):
         """Reject an empty validation split if the config asks for one; with the default, a tiny table may have none."""
         wanted = self.validation not in (0, "test") and "validation" in self.model_fields_set
         if wanted and len(validation_rows) == 0:
-            why = f"{self.validation} of {len(train_rows)} examples is less than one"
+            why, advice = f"{self.validation} of {len(train_rows)} examples is less than one", "raise it"
             if not isinstance(self.validation, str) and round((self.validation or 0) * len(train_rows)) > 0:
                 why = f"none of {len(train_rows)} examples can be held out, since each class keeps one"
+                advice = "add examples"
             raise DataError(
-                f"dataset.validation: {why}; raise it, or set 0",
+                f"dataset.validation: {why}; {advice}, or set 0",
                 ("dataset", "validation"),
             )
 

@@ -15,7 +15,7 @@ from nnclassify.data.folder_checks import letters_of
 from nnclassify.data.labels import missing_labels
 from nnclassify.data.split_names import split_of
 from nnclassify.data.table_files import open_table
-from nnclassify.errors import DataError, some
+from nnclassify.errors import DataError, shell_command, some
 
 COLUMNS = {
     "file": (
@@ -189,7 +189,8 @@ def _with_header(path: Path, header: Sequence[str], first: Sequence[str], label:
     if "file" in places and "label" not in places and len(hot) > 1 and None not in hot and hot.count(True) == 1:
         return _Columns(names, places, others)
     if lacking := [kind for kind in ("file", "label") if kind not in places]:
-        advice = "rename the columns; if this line is an image and its class, add a header line"
+        table = shell_command("train", path, "--label", "COLUMN")
+        advice = f"rename the columns; if this line is an image and its class, add a header line; for a table, {table}"
         advice = "name the column of classes: dataset.label=COLUMN" if "file" in places else advice
         raise DataError(
             f"{path}:1: no column {' and no column '.join(lacking)}; expected file,label or file,label,split, found "

@@ -110,6 +110,10 @@ def test_every_missing_file_is_named_or_skipped(here: Path) -> None:
     [
         ("", r"labels.csv:1: no column file and no column label; expected file,label .* found nothing"),
         ("file,what,x\na.png,a,b\n", r"labels.csv:1: no column label; expected .* found file, what"),
+        (
+            "age,sex,y\n1,f,0\n",
+            r"labels.csv:1: no column file; .*; for a table, nnclassify train labels.csv --label COLUMN",
+        ),
         ("file,label\na.png,\nb.png,b\n", r"labels.csv:2: column 'label' is empty"),
         ("file,label\na.png\n", r"labels.csv:2: 1 values, expected 2"),
         ("file,label,split\na.png,a,later\n", r"labels.csv:2: found 'later', expected train, validation or test"),

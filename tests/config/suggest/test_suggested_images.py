@@ -187,7 +187,9 @@ def test_classes_of_one_image_hold_none_out(here: Path) -> None:
     paint("pets", {f"breed {number}": 1 for number in range(12)})
     splits = load_config("pets").config.dataset.build(0)
     assert len(splits.train) == 12 and splits.validation is None
-    with pytest.raises(DataError, match=r"none of 12 examples can be held out, since each class keeps one; raise it"):
+    with pytest.raises(
+        DataError, match=r"none of 12 examples can be held out, since each class keeps one; add examples"
+    ):
         load_config("pets", ["dataset.validation=0.1"]).config.dataset.build(0)
 
 
