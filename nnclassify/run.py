@@ -206,18 +206,22 @@ def train(
     folder = resume or into or create_run_folder(loaded.name, root)
     with folder.locked(ranks.launchers, note):
         checkpointer = _checkpointer(trainer, folder, components, note, is_resumed=resume is not None)
-        config_writer, table = ConfigWriter(folder, components.config), TableWriter(folder)
+        config_writer, history, table = (
+            ConfigWriter(folder, components.config),
+            HistoryWriter(folder),
+            TableWriter(folder),
+        )
         manifest = ManifestWriter(folder, components.splits)
         report = partial(_save_report, folder, components.splits, note, is_wanted=with_report)
         if trainer.finished and folder.result.is_file():
             checkpointer.save_best()
-            for writer in (config_writer, manifest, table):
+            for writer in (config_writer, history, manifest, table):
                 writer.restore(trainer)
             return _ended(folder, components, trainer, Monitor(note), report)
         monitor = Monitor(note, folder.diagnosis if with_monitor else None, components.splits.class_names)
         tracking = Tracking(folder, components.config, checkpointer.facts["run_id"], note)
         provenance = ProvenanceWriter(folder, loaded, components.config)
-        writers = [HistoryWriter(folder), config_writer, provenance, manifest, checkpointer, table, tracking]
+        writers = [history, config_writer, provenance, manifest, checkpointer, table, tracking]
         trainer.observers = [*writers, *([monitor] if with_monitor else []), Notes(note), Contention(note), *observers]
         folder.remove_results()
         announce(components, trainer)

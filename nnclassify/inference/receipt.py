@@ -150,6 +150,9 @@ def receipt_of(folder: RunFolder) -> Receipt:
     if manifest is None or provenance is None or best.split_digests is None:
         missing = folder.manifest if manifest is None else folder.provenance
         raise CheckpointError(f"{missing}: missing or damaged, so no receipt can be made; train the run again")
+    if not folder.config.is_file():
+        again = shell_command("train", "--resume", folder.name)
+        raise CheckpointError(f"{folder.config}: missing; `{again}` writes it again")
     if best.epoch != result.get("best_epoch"):
         raise CheckpointError(f"{folder.best}: not the weights that {folder.result} is about; train the run again")
     config = load_config(str(folder.config), of_run=True).config.model_dump(mode="json", exclude_none=True)

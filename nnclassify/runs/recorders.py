@@ -40,6 +40,11 @@ class HistoryWriter(Observer):
         """Append a row."""
         append_row(self.folder.history, row)
 
+    def restore(self, trainer: Trainer) -> None:
+        """Write the file of a finished run again if it is missing."""
+        if not self.folder.history.is_file():
+            write_rows(self.folder.history, trainer.rows)
+
 
 @dataclass
 class TableWriter(Observer):

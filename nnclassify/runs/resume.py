@@ -206,7 +206,7 @@ def _compile_notes(trainer: Trainer, before: dict[str, Any]) -> list[str]:
 
 def _schedule_notes(trainer: Trainer, config: RunConfig, before: RunConfig) -> list[str]:
     then, now = before.epochs, config.epochs
-    if then == now:
+    if then == now or trainer.finished:
         return []
     old, new = (_factors(trainer, config, epochs) for epochs in (then, now))
     effect = f"the {config.scheduler.name} schedule does not depend on it"

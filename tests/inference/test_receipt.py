@@ -144,3 +144,10 @@ def test_a_run_that_is_not_finished_has_no_receipt(here: Path) -> None:
         CheckpointError, match="the run is not finished; continue it with: nnclassify train --resume run"
     ):
         receipt_of(folder)
+
+
+def test_a_run_without_its_config_has_no_receipt(here: Path) -> None:
+    folder = trained()
+    folder.config.unlink()
+    with pytest.raises(CheckpointError, match=r"run/config.yaml: missing; `nnclassify train --resume run` writes it"):
+        receipt_of(folder)

@@ -162,10 +162,14 @@ def test_the_table_has_each_row_of_the_history_once(begin: Begin, step: int) -> 
     go_on(folder)
     rows = [json.loads(line) for line in folder.history.read_text().splitlines()]
     assert table_of(folder) == rows and [row["epoch"] for row in rows] == [1, 2]
-    written = folder.results.read_bytes()
-    folder.results.unlink()
-    go_on(folder)  # finished: the table alone was missing
-    assert folder.results.read_bytes() == written
+    files = (folder.results, folder.history, folder.manifest)
+    written = [file.read_bytes() for file in files]
+    for file in files:
+        file.unlink()
+    notes: list[str] = []
+    go_on(folder, "epochs=1", notes=notes)  # finished: these files alone were missing
+    assert [file.read_bytes() for file in files] == written and "finished" in "".join(notes[-1:])
+    assert not any("learning rate" in note for note in notes)
 
 
 @pytest.mark.slow
