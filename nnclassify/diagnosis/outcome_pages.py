@@ -41,8 +41,9 @@ UNRELATED = Page(
 SHIFTED = Page(
     id="NN118",
     title="the labels are shifted relative to the inputs",
-    looks_at="As NN117, but nearest neighbors predict the classes once all labels are shifted by a row or two.",
-    why="Each example has the label of its neighbor in the file.",
+    looks_at="As NN117, but nearest neighbors predict the classes once all labels of the file are shifted by up to 10 "
+    "rows.",
+    why="Each example has the label of another row of the file.",
     source="Northcutt, Athalye and Mueller, Pervasive label errors, 2021 (arXiv:2103.14749)",
     fix="Start inputs and labels at the same row: usually a header line was dropped from only one of them.",
 )

@@ -84,6 +84,8 @@ def _plain_dataset(config: RunConfig) -> AnyDataset:
 
 
 MIN_EXAMPLES, NEIGHBORS_SAMPLE = 100, 2000
+MAX_SHIFT = 10
+"""Rows that a header of several lines, or a join that drops the first rows, shifts the labels by."""
 CLEARLY = 0.3
 """Fraction of the way from chance to 1: a wrong shift changes the result only by noise, a few points."""
 
@@ -103,8 +105,8 @@ def label_findings(
     """
     if facts.num_examples < MIN_EXAMPLES:
         return []
-    inputs, targets = _sample(splits.train, plain.components.transform)
-    near = _nearest_agree(inputs, targets)
+    nearest, targets = _neighbors(splits.train, plain.components.transform)
+    near = balanced_accuracy(targets[nearest], targets)
     held_out = plain.components.splits.validation  # never the test split: its labels decide nothing
     is_learned = near > _above_chance(targets) or (
         own is not None and own.balanced_accuracy > splits.chance + 3 * own.noise
@@ -117,7 +119,7 @@ def label_findings(
             if reached > _above_chance(of_held_out):
                 break
         else:
-            return [_unrelated(inputs, targets, near, reached, splits.chance)]
+            return [_unrelated(splits.train, nearest, near, reached, splits.chance)]
     return [] if splits.is_multi_hot else _renumbered(splits, plain)
 
 
@@ -127,23 +129,18 @@ def _above_chance(targets: Tensor) -> float:
     return chance + 3 * deviation(targets)
 
 
-def _sample(examples: Examples, transform: Transform) -> tuple[Tensor, Tensor]:
-    """Inputs `(N, ...)` flattened, in file order, and targets `(N,)`."""
+def _neighbors(examples: Examples, transform: Transform) -> tuple[Tensor, Tensor]:
+    """Return the nearest other example of each of the first examples, `(N,)`, and their targets."""
     rows = torch.arange(min(NEIGHBORS_SAMPLE, len(examples)))
     raw, targets = examples.select(rows)
-    return transform(raw, torch.float64).reshape(len(raw), -1).float(), targets
-
-
-def _nearest_agree(inputs: Tensor, targets: Tensor) -> float:
-    """Return how often the nearest other example has the same class, averaged over the classes."""
+    inputs = transform(raw, torch.float64).reshape(len(raw), -1).float()
     distances = torch.cdist(inputs, inputs)
     distances.fill_diagonal_(math.inf)
-    return balanced_accuracy(targets[distances.argmin(dim=1)], targets)
+    return distances.argmin(dim=1), targets
 
 
-def _unrelated(inputs: Tensor, targets: Tensor, near: float, reached: float, chance: float) -> Finding:
-    shifts = {shift: _nearest_agree(inputs, targets.roll(shift)) for shift in (-2, -1, 1, 2)}
-    shift, agree = max(shifts.items(), key=lambda pair: pair[1])
+def _unrelated(train: Examples, nearest: Tensor, near: float, reached: float, chance: float) -> Finding:
+    shift, agree = best_shift(train, nearest)
     if agree > near + CLEARLY * (1 - chance):
         text = (
             f"nearest neighbors predict {percent(near)} of the labels, and "
@@ -155,6 +152,17 @@ def _unrelated(inputs: Tensor, targets: Tensor, near: float, reached: float, cha
         f"neighbors {percent(near)}, chance {percent(chance)}"
     )
     return Finding(UNRELATED, "fault", Evidence(text, max(reached, near), chance), path="dataset")
+
+
+def best_shift(train: Examples, nearest: Tensor) -> tuple[int, float]:
+    """Return the number of rows of the file to shift labels by so that nearest neighbors predict them best, and how
+    well they do. A random split leaves gaps between the rows of a split, so that the labels of all splits are used."""
+    rows = train.indices[: len(nearest)]
+    agreement = {}
+    for shift in (*range(-MAX_SHIFT, 0), *range(1, MAX_SHIFT + 1)):
+        targets = train.targets.roll(shift, dims=0)[rows]
+        agreement[shift] = balanced_accuracy(targets[nearest], targets)
+    return max(agreement.items(), key=lambda pair: pair[1])
 
 
 def _renumbered(splits: Splits, plain: Baseline) -> list[Finding]:
