@@ -248,6 +248,45 @@ def test_a_lookahead_that_hardly_moves_is_suspected(
     assert [dict(one.changes[0]) for one in found if one.page.id == "NN407"] == [{"lookahead": None}] * is_suspected
 
 
+@pytest.mark.parametrize(
+    ("weights", "is_suspected"),
+    [
+        ("[0.001, 1.0]", True),
+        ("[1.0, 400.0]", True),
+        ("[0.5, 2.0]", False),
+        ("[0.1, 19.0]", False),  # they balance classes of 90% and 5%
+        ("balanced", False),
+        ("null", False),
+    ],
+)
+def test_weights_of_positives_far_from_one_and_from_balance_are_suspected(
+    weights: str, is_suspected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{row % 7},{int(row % 10 > 0)},{int(row % 20 == 0)}" for row in range(200)]
+    Path("t.csv").write_text("\n".join(["x,often,rarely", *rows]))
+    text = "dataset: {name: csv, path: t.csv, label: [often, rarely]}\nmodel: {name: mlp, hidden: [4]}\n"
+    found = suspicions(text + f"loss: {{name: bce_with_logits, pos_weight: {weights}}}\n", tmp_path)
+    assert ["loss.pos_weight"] * is_suspected == [one.path for one in found if one.page.id == "NN408"]
+
+
+@pytest.mark.parametrize(("scale", "is_suspected"), [(0.001, True), (100.0, True), (0.5, False), (1.0, False)])
+def test_a_scale_of_the_outputs_is_suspected_where_the_untrained_net_shows_it(
+    scale: float, is_suspected: bool, tmp_path: Path
+) -> None:
+    for model in ("{name: mlp, hidden: [16]", "{name: resnet, width: 8, stages: [1]"):
+        text = f"dataset: {{name: digits, limit: 300}}\nmodel: {model}, output_scale: {scale}}}\n"
+        found = [one for one in suspicions(text, tmp_path) if one.page.id == "NN308"]
+        assert [dict(one.changes[0]) for one in found] == [{"model.output_scale": None}] * is_suspected
+
+
+def test_momentum_is_left_out_where_its_default_is_zero(tmp_path: Path) -> None:
+    text = "dataset: moons\nmodel: {name: mlp, hidden: [4]}\noptimizer: {name: %s, momentum: 0.999}\n"
+    for name in ("sgd", "rmsprop"):
+        (found,) = [one for one in suspicions(text % name, tmp_path) if one.page.id == "NN407"]
+        assert found.changes == ({"optimizer.momentum": 0.9}, {"optimizer.momentum": 0.0})
+
+
 def test_layers_are_counted_from_one_and_keep_what_they_set(tmp_path: Path) -> None:
     narrow = "dataset: xor\nmodel: {name: mlp, hidden: [16, {units: 2, dropout: 0.1}]}\n"
     (found,) = (one for one in suspicions(narrow, tmp_path) if one.page.id == "NN302")

@@ -45,6 +45,11 @@ def without_biases(given: RuleInputs) -> Change:
     return {f"model.{key}": None for key in options if isinstance(getattr(given.config.model, key, None), float | int)}
 
 
+def without_scale(given: RuleInputs) -> Change:
+    """Leave the factor of the outputs at its default; empty if it is not set."""
+    return {"model.output_scale": None} if given.config.model.output_scale != 1 else {}
+
+
 def with_batch_norm(given: RuleInputs) -> Change:
     """Add batch norm to every layer."""
     return layers_changed(given, lambda layer: {**layer, "batch_norm": True})

@@ -195,8 +195,9 @@ def _memory(given: RuleInputs) -> Iterator[Suspicion]:
         value = getattr(optimizer, key, None)
         if value is not None and not low <= value <= high:
             limit = low if value < low else high
-            default: Any = 0.9 if key == "momentum" else type(optimizer).model_fields[key].default
-            yield odd_option(MEMORY, f"optimizer.{key}", value, limit, default)
+            default: Any = type(optimizer).model_fields[key].default
+            defaults = (0.9, default) if key == "momentum" and default == 0 else (default,)
+            yield odd_option(MEMORY, f"optimizer.{key}", value, limit, *defaults)
     yield from _frozen_groups(given)
     yield from _slow_weights(given)
 
@@ -246,8 +247,9 @@ def _thawed(given: RuleInputs) -> list[dict[str, Any]]:
 LOSS_OPTIONS = Page(
     id="NN408",
     title="loss options that hide the classes",
-    looks_at="label_smoothing of 0.5 or more, a focal gamma above 5, or class_weights that differ by more than 20 "
-    "times what would balance the classes; a fault if the default learns better.",
+    looks_at="label_smoothing of 0.5 or more, a focal gamma above 5, class_weights that differ by more than 20 times "
+    "what would balance the classes, or a pos_weight more than 20 times below or above both 1 and what would balance "
+    "its class; a fault if the default learns better.",
     why="The loss then barely distinguishes one class from another.",
     source="Szegedy et al., 2015 (arXiv:1512.00567); Lin et al., 2017 (arXiv:1708.02002)",
     fix="Leave the option out.",
@@ -268,10 +270,33 @@ def _loss_options(given: RuleInputs) -> Iterator[Suspicion]:
     if isinstance(weights, list) and len(weights) == given.num_classes:
         shares = [weight * count for weight, count in zip(weights, given.facts.class_counts, strict=True)]
         ratio = max(shares) / min(shares)
-        if ratio > 20:
-            evidence = Evidence(f"one class weighs {ratio:.3g} times as much as another", ratio, 20)
+        if ratio > FAR_WEIGHT:
+            evidence = Evidence(f"one class weighs {ratio:.3g} times as much as another", ratio, FAR_WEIGHT)
             changes: tuple[Change, ...] = ({"loss.class_weights": None}, {"loss.class_weights": "balanced"})
             yield Suspicion(LOSS_OPTIONS, "likely", "loss.class_weights", evidence, changes)
+    yield from _positive_weights(given)
+
+
+FAR_WEIGHT = 20.0
+
+
+def _positive_weights(given: RuleInputs) -> Iterator[Suspicion]:
+    """Suspect a weight of a class's examples that neither leaves them as they are (1) nor balances the class."""
+    weights = getattr(given.config.loss, "pos_weight", None)
+    if not isinstance(weights, list) or len(weights) != given.num_classes:
+        return
+    balanced = [(given.facts.num_examples - count) / max(1, count) for count in given.facts.class_counts]
+    far = [_how_far(*pair) for pair in zip(weights, balanced, strict=True)]
+    worst = far.index(max(far))
+    if far[worst] > FAR_WEIGHT:
+        text = f"pos_weight {weights[worst]:g} for {given.class_names[worst]}, which {balanced[worst]:.3g} balances"
+        changes: tuple[Change, ...] = ({"loss.pos_weight": None}, {"loss.pos_weight": "balanced"})
+        yield Suspicion(LOSS_OPTIONS, "likely", "loss.pos_weight", Evidence(text, far[worst], FAR_WEIGHT), changes)
+
+
+def _how_far(weight: float, balanced: float) -> float:
+    """Return by what factor a weight lies outside the range from 1 to the balancing weight, on either side."""
+    return max(weight / max(1.0, balanced), min(1.0, balanced) / weight)
 
 
 def rates_together(given: RuleInputs) -> Iterator[tuple[Suspicion, ...]]:

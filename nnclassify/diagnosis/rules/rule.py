@@ -114,10 +114,10 @@ class RuleInputs:
         return self.config.epochs * self.steps_per_epoch
 
 
-def odd_option(page: Page, path: str, value: float, limit: float, better: float) -> Suspicion:
+def odd_option(page: Page, path: str, value: float, limit: float, *better: float) -> Suspicion:
     """Return the suspicion that the value of an option is beyond a limit, and that another value learns better."""
     evidence = Evidence(f"{path.rpartition('.')[2]} {value:g}", value, limit)
-    return Suspicion(page, "likely", path, evidence, ({path: better},))
+    return Suspicion(page, "likely", path, evidence, tuple({path: value} for value in better))
 
 
 @dataclass(frozen=True)

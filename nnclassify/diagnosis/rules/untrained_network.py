@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
 from nnclassify.diagnosis.rules.architecture import DEEP, GLOROT, SATURATING
-from nnclassify.diagnosis.rules.changes import with_batch_norm, with_option, without_biases
+from nnclassify.diagnosis.rules.changes import with_batch_norm, with_option, without_biases, without_scale
 from nnclassify.diagnosis.rules.rule import Rule, RuleInputs
 from nnclassify.evaluation.percent import percent
 from nnclassify.models.base import DenseModel
@@ -99,14 +99,15 @@ def _dead(given: RuleInputs) -> Iterator[Suspicion]:
 
 START = Page(
     id="NN308",
-    title="initial weights or biases that are too small or too large",
-    looks_at="An init of a fixed scale (normal, uniform), bias_init or output_bias_init whose untrained network gives "
-    "outputs that hardly differ between examples (by less than 0.01), a loss above three times that of the class "
-    "frequencies, saturated layers, or a first layer with almost no gradient; a fault if the default learns better.",
+    title="initial weights, biases or outputs that are too small or too large",
+    looks_at="An init of a fixed scale (normal, uniform), bias_init, output_bias_init or output_scale whose untrained "
+    "network gives outputs that hardly differ between examples (by less than 0.01), a loss above three times that of "
+    "the class frequencies, saturated layers, or a first layer with almost no gradient; a fault if the default learns "
+    "better.",
     why="Activations shrink or grow by the same factor at every layer, unless the weights are scaled to the width of "
     "the layer.",
     source=f"{GLOROT}; He et al., 2015 (arXiv:1502.01852)",
-    fix="model.init: default, or kaiming_uniform for ReLUs; no bias_init.",
+    fix="model.init: default, or kaiming_uniform for ReLUs; no bias_init and no output_scale.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16, 16], init: {name: normal, std: 10.0}}\n",
     near_miss="dataset: moons\nmodel: {name: mlp, hidden: [16, 16], init: kaiming_normal}\n",
 )
@@ -116,23 +117,28 @@ FAINT = 0.01
 
 
 def _start(given: RuleInputs) -> Iterator[Suspicion]:
-    if given.start is None or not isinstance(given.config.model, DenseModel):
+    if given.start is None:
         return
-    odd = [layer for layer in given.hidden_layers if layer.init.name in ("normal", "uniform", "constant")]
-    has_scale = bool(odd) or given.config.model.init.name in ("normal", "uniform", "constant")
-    biases = without_biases(given)
-    if not has_scale and not biases:
+    has_init, biases, output_scale = _has_fixed_scale(given), without_biases(given), without_scale(given)
+    if not has_init and not biases and not output_scale:
         return
     is_high = given.prior_loss is not None and not given.start.loss < HIGH_START * given.prior_loss
-    is_flat = (given.start.output_spread < 0.1 and not biases) or given.start.gradient_ratio < SMALL_GRADIENT
-    is_flat = is_flat or given.start.deviation < FAINT
+    is_flat = given.start.output_spread < 0.1 and has_init and not biases
+    is_flat = is_flat or given.start.gradient_ratio < SMALL_GRADIENT or given.start.deviation < FAINT
     if is_high or is_flat or given.start.saturated > MANY_SATURATED:
         prior = "" if given.prior_loss is None else f" ({given.prior_loss:.3g} without any information)"
         text = f"loss {given.start.loss:.3g} at initialization{prior}; {given.start.output_text()}"
-        inits = [with_option(given, "init", name) for name in ("default", "kaiming_uniform") if has_scale]
-        path = next(iter(biases), "model.init")
+        inits = [with_option(given, "init", name) for name in ("default", "kaiming_uniform") if has_init]
+        path = next(iter({**biases, **output_scale}), "model.init")
         evidence = Evidence(text, given.start.loss, given.prior_loss)
-        yield Suspicion(START, "likely", path, evidence, tuple(filter(None, (biases, *inits))))
+        yield Suspicion(START, "likely", path, evidence, tuple(filter(None, (output_scale, biases, *inits))))
+
+
+def _has_fixed_scale(given: RuleInputs) -> bool:
+    """Return whether any layer starts with weights whose scale does not follow from the width of the layer."""
+    model = given.config.model
+    inits = [layer.init for layer in given.hidden_layers] + ([model.init] if isinstance(model, DenseModel) else [])
+    return any(init.name in ("normal", "uniform", "constant") for init in inits)
 
 
 MIXED = Page(
