@@ -157,7 +157,8 @@ class _TrialObserver(Observer):
         self.curve.append(CurvePoint(trainer.step, loss, train, held_out))
 
     def _scores(self, trainer: Trainer, examples: Examples) -> tuple[Scores, float]:
-        outputs = outputs_of(trainer.evaluated_model(), examples, self.components.transform, self.components.placement)
+        transform, placement = self.components.transform, self.components.placement
+        outputs = outputs_of(trainer.evaluated_model(), examples, transform, placement, trainer.recipe.tta)
         targets = examples.all_targets()
         predictions = self.components.loss_fn.predictions(outputs)
         right, groups = decisions(predictions, targets)
