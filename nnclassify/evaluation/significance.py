@@ -45,7 +45,11 @@ def mcnemar_between_seeds(only_first: int, only_second: int) -> float:
     Two networks of one config with different seeds differ truly: one is right more often than the other, however many
     examples there are. That makes the difference vary more than McNemar's test allows for, by `SEED_VARIANCE`. The
     statistic is McNemar's with a continuity correction (Edwards, 1948), and the p-value is never below that of the
-    exact test. See `mcnemar` for the arguments.
+    exact test.
+
+    Args:
+        only_first: The number of examples that only the first network predicts correctly.
+        only_second: The number of examples that only the second network predicts correctly.
     """
     count, difference = only_first + only_second, abs(only_first - only_second)
     if difference <= 1:
@@ -58,9 +62,11 @@ def difference_interval(only_first: int, only_second: int, count: int) -> Interv
     """Return the 95% paired bootstrap interval of the accuracy of the first network minus that of the second.
 
     To draw N examples with replacement, and to count those that only one network gets right, is to draw these counts
-    from a multinomial distribution; so the examples themselves are not needed. See `mcnemar` for the other arguments.
+    from a multinomial distribution; so the examples themselves are not needed.
 
     Args:
+        only_first: The number of examples that only the first network predicts correctly.
+        only_second: The number of examples that only the second network predicts correctly.
         count: The number of examples, N.
     """
     rng = numpy_rng(0, "bootstrap")

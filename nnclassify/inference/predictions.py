@@ -76,81 +76,86 @@ def save_evaluated(
 
 
 @dataclass(frozen=True)
-class PredictionRows:
-    """The rows of a split in `predictions.csv`, of N examples and K classes.
+class SplitPredictions:
+    """What `predictions.csv` has on a split of N examples and K classes.
 
     Attributes:
         split: The name of the split.
-        cells: The cells of the K classes.
+        class_names: The names of the K classes.
+        names: The name of each example.
+        true: The classes of each example.
+        predicted: The predicted classes of each example.
+        confidences: The probability of the predicted class; with multi-hot targets, of the least certain decision.
+            Empty if they were not read.
+        losses: The loss of each example.
         is_multi_hot: Whether an example may belong to several classes, or to none.
-        rows: The cells of each example.
     """
 
     split: str
-    cells: list[str]
+    class_names: list[str]
+    names: list[str]
+    true: list[Labels]
+    predicted: list[Labels]
+    confidences: list[float]
+    losses: list[float]
     is_multi_hot: bool
-    rows: list[list[str]]
 
-    @property
-    def names(self) -> list[str]:
-        """The name of each example."""
-        return [name_in(row[1]) for row in self.rows]
+    def __len__(self) -> int:
+        return len(self.names)
 
     @cached_property
-    def true(self) -> list[Labels]:
-        """The classes of each example."""
-        return self._labels(0)
-
-    @cached_property
-    def predicted(self) -> list[Labels]:
-        """The predicted classes of each example."""
-        return self._labels(1)
-
-    @property
-    def probabilities(self) -> list[list[float]]:
-        """The probability of each class, by example."""
-        return [[*map(float, row[-1 - len(self.cells) : -1])] for row in self.rows]
-
-    @property
-    def losses(self) -> list[float]:
-        """The loss of each example."""
-        return [float(row[-1]) for row in self.rows]
-
-    def _labels(self, place: int) -> list[Labels]:
-        if self.is_multi_hot:
-            start = 2 + place * len(self.cells)
-            return [
-                tuple(label for label, value in enumerate(row[start : start + len(self.cells)]) if value == "1")
-                for row in self.rows
-            ]
-        places = {name: (label,) for label, name in enumerate(self.cells)}
-        return [places[row[2 + place]] for row in self.rows]
+    def is_correct(self) -> list[bool]:
+        """Whether each example is predicted correctly: with multi-hot targets, if all its classes are."""
+        return [true == predicted for true, predicted in zip(self.true, self.predicted, strict=True)]
 
 
-def read_predictions(path: Path, *splits: str) -> PredictionRows | None:
+def read_predictions(path: Path, *splits: str, with_confidences: bool = False) -> SplitPredictions | None:
     """Read the first of some splits that `predictions.csv` has examples of.
 
+    Args:
+        path: The file.
+        splits: The names of the splits.
+        with_confidences: Whether to read the probabilities, which takes long if there are many classes.
+
     Returns:
-        Its rows; None if the file is missing or damaged, or has none of the splits.
+        None if the file is missing or damaged, or has none of the splits.
     """
-    rows = read_csv(path)
-    header = next(rows, [])
+    lines = read_csv(path)
+    header = next(lines, [])
     if header[:2] != ["split", "name"]:
         return None
     found: dict[str, list[list[str]]] = {split: [] for split in splits}
-    for row in rows:
+    for row in lines:
         if len(row) == len(header) and row[0] in found:
             found[row[0]].append(row)
     chosen = next((split for split in splits if found[split]), None)
     if chosen is None:
         return None
+    rows, is_multi_hot = found[chosen], header[2] != "true"
     cells = [name[2:-1] for name in header if name.startswith("p(") and name.endswith(")")]
-    read = PredictionRows(chosen, cells, header[2] != "true", found[chosen])
     try:
-        _ = read.true, read.predicted, read.losses
+        true, predicted = (_labels(rows, cells, place, is_multi_hot=is_multi_hot) for place in (0, 1))
+        shares = ([*map(float, row[-1 - len(cells) : -1])] for row in rows if with_confidences)
+        if is_multi_hot:
+            confidences = [min(max(share, 1 - share) for share in of_row) for of_row in shares]
+        else:
+            confidences = [
+                of_row[label] for of_row, (label,) in zip(shares, predicted, strict=False)
+            ]  # may not be read
+        losses = [float(row[-1]) for row in rows]
     except (ValueError, KeyError):  # edited by hand
         return None
-    return read
+    class_names, names = [name_in(cell) for cell in cells], [name_in(row[1]) for row in rows]
+    return SplitPredictions(chosen, class_names, names, true, predicted, confidences, losses, is_multi_hot)
+
+
+def _labels(rows: Sequence[list[str]], cells: Sequence[str], place: int, *, is_multi_hot: bool) -> list[Labels]:
+    """Return the true classes of each row (`place` 0) or the predicted ones (1)."""
+    if is_multi_hot:
+        columns = slice(2 + place * len(cells), 2 + (place + 1) * len(cells))
+        return [tuple(label for label, value in enumerate(row[columns]) if value == "1") for row in rows]
+    places = {name: (label,) for label, name in enumerate(cells)}
+    return [places[row[2 + place]] for row in rows]
 
 
 def read_correct(path: Path, split: str) -> dict[str, bool]:
@@ -159,10 +164,7 @@ def read_correct(path: Path, split: str) -> dict[str, bool]:
     With multi-hot targets, an example is predicted correctly if all its classes are.
     """
     read = read_predictions(path, split)
-    if read is None:
-        return {}
-    triples = zip(read.names, read.true, read.predicted, strict=True)
-    return {name: true == predicted for name, true, predicted in triples}
+    return {} if read is None else dict(zip(read.names, read.is_correct, strict=True))
 
 
 def _header(class_names: Sequence[str], *, is_multi_hot: bool) -> list[str]:

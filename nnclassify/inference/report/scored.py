@@ -9,8 +9,7 @@ from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 
-from nnclassify.files.csv_cells import name_in
-from nnclassify.inference.predictions import Labels, read_predictions
+from nnclassify.inference.predictions import SplitPredictions, read_predictions
 
 Cell = tuple[int, int]
 """The true and the predicted class of an example."""
@@ -26,36 +25,8 @@ NUM_MISTAKES = 12
 
 
 @dataclass(frozen=True)
-class Scored:
-    """The examples of one split of N examples and K classes, with what the network predicts for them.
-
-    Attributes:
-        split: `test` or `validation`.
-        class_names: The names of the K classes.
-        names: The name of each example.
-        true: The classes of each example.
-        predicted: The predicted classes of each example.
-        confidences: The probability of the predicted class; with multi-hot targets, of the least certain decision.
-        losses: The loss of each example.
-        is_multi_hot: Whether an example may belong to several classes, or to none.
-    """
-
-    split: str
-    class_names: list[str]
-    names: list[str]
-    true: list[Labels]
-    predicted: list[Labels]
-    confidences: list[float]
-    losses: list[float]
-    is_multi_hot: bool
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @cached_property
-    def is_correct(self) -> list[bool]:
-        """Whether each example is predicted correctly: with multi-hot targets, if all its classes are."""
-        return [true == predicted for true, predicted in zip(self.true, self.predicted, strict=True)]
+class Scored(SplitPredictions):
+    """What a network predicts for the `test` or `validation` split, and the examples of it that a page shows."""
 
     @cached_property
     def mistakes(self) -> list[int]:
@@ -123,17 +94,5 @@ def read_scored(path: Path) -> Scored | None:
             return None
     except OSError:
         return None
-    read = read_predictions(path, "test", "validation")
-    if read is None:
-        return None
-    try:
-        probabilities = read.probabilities
-    except ValueError:  # edited by hand
-        return None
-    if read.is_multi_hot:
-        confidences = [min(max(share, 1 - share) for share in shares) for shares in probabilities]
-    else:
-        confidences = [shares[label] for shares, (label,) in zip(probabilities, read.predicted, strict=True)]
-    classes = [*map(name_in, read.cells)]
-    labels = read.true, read.predicted
-    return Scored(read.split, classes, read.names, *labels, confidences, read.losses, read.is_multi_hot)
+    read = read_predictions(path, "test", "validation", with_confidences=True)
+    return None if read is None else Scored(**vars(read))
