@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nnclassify.cli.options import PRECEDENCE, UNCHANGED, Changes, JsonOption, complete_config, takes_options
-from nnclassify.cli.printing import print_json
+from nnclassify.cli.printing import print_json, print_result
 from nnclassify.errors import InputError, printable, shell_command, suggestion
 from nnclassify.files import shipped
 
@@ -27,12 +27,8 @@ def list_configs(context: typer.Context, as_json: JsonOption = False) -> None:
         if as_json:
             raise InputError(f"configs --json {context.invoked_subcommand}: put --json at the end")
         return
-    if as_json:
-        print_json(
-            {"configs": [{"name": name, "summary": text} for name, text in shipped.summaries().items()]}, "configs"
-        )
-    else:
-        typer.echo(shipped.listing())
+    told = {"configs": [{"name": name, "summary": text} for name, text in shipped.summaries().items()]}
+    print_result(told, "configs", shipped.listing, as_json=as_json)
 
 
 ShippedName = Annotated[str, typer.Argument(metavar="NAME", help="A shipped config.", autocompletion=complete_config)]
@@ -71,10 +67,8 @@ def copy_config(
 ) -> None:
     """Copy a shipped config, to edit it."""
     copy = shipped.copy_shipped(name, target)
-    if as_json:
-        print_json({"name": name, "path": str(copy)}, "configs-copy")
-    else:
-        typer.echo(printable(f"copied to {copy}; train it with: {shell_command('train', copy)}"))
+    text = f"copied to {copy}; train it with: {shell_command('train', copy)}"
+    print_result({"name": name, "path": str(copy)}, "configs-copy", lambda: printable(text), as_json=as_json)
 
 
 @configs_app.command("reference")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnclassify.cli.printing import note, print_json
+from nnclassify.cli.printing import note, print_result
 from nnclassify.cli.table import table
 from nnclassify.errors import CheckpointError, InputError, printable
 from nnclassify.evaluation.percent import percent
@@ -105,10 +105,7 @@ def train_group(group: Group, overrides: Sequence[str], train_run: TrainRun, *, 
 
     _check_processes(group.loaded)
     summary = train_runs(group, overrides, train_run, note)
-    if as_json:
-        print_json(vars(summary), "train-group")
-    else:
-        print(summary_text(summary))
+    print_result(vars(summary), "train-group", lambda: summary_text(summary), as_json=as_json)
     check_all_trained(summary)
 
 

@@ -9,7 +9,7 @@ import typer
 
 from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_options
 from nnclassify.cli.outputs import check_plot, refuse_input
-from nnclassify.cli.printing import note, print_json
+from nnclassify.cli.printing import note, print_result
 from nnclassify.errors import Interrupted, printable
 
 if TYPE_CHECKING:
@@ -74,10 +74,8 @@ def learning_curve(
 
     drawn = save_learning_curve(curve, plot or curve.folder / "learning_curve.png")
     write_json(curve.folder / "learning_curve.json", curve.figures())
-    if as_json:
-        print_json({**curve.figures(), "plot": str(drawn)}, "learning-curve")
-    else:
-        print("\n".join(map(printable, [*curve.conclusions(), f"plot: {drawn}"])))
+    told, lines = {**curve.figures(), "plot": str(drawn)}, [*curve.conclusions(), f"plot: {drawn}"]
+    print_result(told, "learning-curve", lambda: "\n".join(map(printable, lines)), as_json=as_json)
 
 
 def _train(loaded: LoadedConfig, resume: RunFolder | None, into: RunFolder) -> object:

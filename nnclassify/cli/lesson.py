@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnclassify.cli.options import JsonOption, takes_options
-from nnclassify.cli.printing import note, print_json
+from nnclassify.cli.printing import note, print_json, print_result
 from nnclassify.cli.streams import has_color
 from nnclassify.errors import InputError, counted, printable
 
@@ -129,19 +129,16 @@ def _course(out: Path | None, seed: int, *, as_json: bool) -> None:
         from nnclassify.lessons.site import write_site
 
         index = write_site(out, seed, note)
-        if as_json:
-            print_json({"index": str(index), "lessons": [*lessons()]}, "lesson-site")
-        else:
-            print(printable(f"{index}: {counted(len(lessons()), 'lesson')}"))
-    elif as_json:
+        text = f"{index}: {counted(len(lessons()), 'lesson')}"
+        told = {"index": str(index), "lessons": [*lessons()]}
+        print_result(told, "lesson-site", lambda: printable(text), as_json=as_json)
+    else:
         rows = [
             {"number": one.number, "name": one.name, "chapter": one.chapter, "title": one.front.title}
             | {"summary": one.front.summary, "finding": one.front.finding, "found_by": one.front.found_by}
             for one in lessons().values()
         ]
-        print_json({"lessons": rows}, "lessons")
-    else:
-        print(listing())
+        print_result({"lessons": rows}, "lessons", listing, as_json=as_json)
 
 
 def _copy(lesson: Lesson, out: Path, *, as_json: bool) -> None:

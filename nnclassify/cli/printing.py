@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import typer
@@ -31,6 +31,21 @@ def print_json(content: Any, schema: str | None = None) -> None:
 
     stated = content if schema is None else {"schema": schema_id(schema), **content}
     typer.echo(json_text(stated))
+
+
+def print_result(content: Mapping[str, Any], schema: str, text: Callable[[], str], *, as_json: bool) -> None:
+    """Print the result of a command: one JSON object with `--json`, else what `text` returns.
+
+    Args:
+        content: The object.
+        schema: See `print_json`.
+        text: Makes the text.
+        as_json: Whether `--json` is given.
+    """
+    if as_json:
+        print_json(content, schema)
+    else:
+        print(text())
 
 
 def print_json_list(key: str, items: Iterable[Any], schema: str) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from nnclassify.cli.options import JsonOption, RunArgument, RunWords, SetOption, TrustOption, find_run
 from nnclassify.cli.outputs import check_output
-from nnclassify.cli.printing import note, print_json
+from nnclassify.cli.printing import note, print_result
 from nnclassify.errors import TrainingError, printable, shell_command
 
 if TYPE_CHECKING:
@@ -39,10 +39,9 @@ def receipt(
     path = out or folder.path / "receipt.json"
     made = receipt_of(folder)
     write_text(path, made.model_dump_json(indent=1) + "\n")
-    if as_json:
-        print_json({"run": str(folder.path), "receipt": str(path), "sha256": made.sha256}, "receipt")
-    else:
-        print(printable(f"receipt: {path}; train it again with: {shell_command('reproduce', path)}"))
+    told = {"run": str(folder.path), "receipt": str(path), "sha256": made.sha256}
+    text = f"receipt: {path}; train it again with: {shell_command('reproduce', path)}"
+    print_result(told, "receipt", lambda: printable(text), as_json=as_json)
 
 
 def reproduce(
@@ -61,10 +60,8 @@ def reproduce(
     from nnclassify.cli.overrides import gathered
 
     folder, found = reproduced(path, gathered(overrides, words))
-    if as_json:
-        print_json({"receipt": str(path), "run": str(folder.path), **vars(found)}, "reproduce")
-    else:
-        print("\n".join(map(printable, _lines(found))))
+    told = {"receipt": str(path), "run": str(folder.path), **vars(found)}
+    print_result(told, "reproduce", lambda: "\n".join(map(printable, _lines(found))), as_json=as_json)
     if found.verdict == "not_reproduced":
         raise typer.Exit(TrainingError.exit_code)
 

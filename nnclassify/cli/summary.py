@@ -16,7 +16,7 @@ from nnclassify.cli.options import (
     complete_run,
     takes_options,
 )
-from nnclassify.cli.printing import note, print_json
+from nnclassify.cli.printing import note, print_result
 from nnclassify.errors import bytes_text
 
 if TYPE_CHECKING:
@@ -53,10 +53,7 @@ def summary(
     from nnclassify.training.summary import summarize  # after the config is checked: torch is slow to import
 
     found = summarize(loaded)
-    if as_json:
-        print_json(vars(found), "summary")
-    else:
-        print(_text(found))
+    print_result(vars(found), "summary", lambda: _text(found), as_json=as_json)
 
 
 def _text(found: Summary) -> str:

@@ -22,7 +22,7 @@ from nnclassify.cli.options import (
     complete_run,
     takes_options,
 )
-from nnclassify.cli.printing import note, print_json
+from nnclassify.cli.printing import note, print_json, print_result
 from nnclassify.cli.streams import has_color, is_terminal
 from nnclassify.files.paths import check_new_folder
 
@@ -179,10 +179,8 @@ def check(
         checked.save(out)
     for text in checked.diagnosis.notes:
         note(text)
-    if as_json:
-        print_json(checked.figures(), "check")
-    else:
-        print(checked.text(verbose=verbose, color=has_color()))
+    as_text = partial(checked.text, verbose=verbose, color=has_color())
+    print_result(checked.figures(), "check", as_text, as_json=as_json)
     raise typer.Exit(checked.exit_code)
 
 
@@ -196,7 +194,4 @@ def explain(
     from nnclassify.diagnosis.pages import page_of, page_text
 
     page = page_of(finding)
-    if as_json:
-        print_json(vars(page), "explain")
-    else:
-        print(page_text(page))
+    print_result(vars(page), "explain", lambda: page_text(page), as_json=as_json)

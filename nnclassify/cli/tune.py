@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_options
-from nnclassify.cli.printing import print_json
+from nnclassify.cli.printing import print_result
 from nnclassify.cli.streams import is_terminal
 from nnclassify.errors import InputError, Interrupted, TrainingError, printable
 from nnclassify.process import from_launcher
@@ -64,10 +64,7 @@ def tune(
         from nnclassify.tune.plots import save_tune_plots
 
         save_tune_plots(result)
-    if as_json:
-        print_json(result.figures(), "tune")
-    else:
-        print("\n".join(map(printable, conclusions(result))))
+    print_result(result.figures(), "tune", lambda: "\n".join(map(printable, conclusions(result))), as_json=as_json)
     _fail_if_all_failed(result)
 
 

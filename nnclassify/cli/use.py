@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +21,7 @@ from nnclassify.cli.options import (
     takes_options,
 )
 from nnclassify.cli.outputs import check_output, check_plot, refuse_input
-from nnclassify.cli.printing import note, print_json
+from nnclassify.cli.printing import note, print_json, print_result
 from nnclassify.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -100,12 +101,10 @@ def evaluate(
     for text in chosen.notes:
         note(text)
     found = explained(classifier, chosen, by or (), note, with_importance=importance)
-    if as_json:
-        about = {"run": str(path), "data": which.data, "split": chosen.split, "notes": chosen.notes}
-        print_json({**about, **found.figures()}, "evaluate")
-    else:
-        what = chosen.split if which.data is None else f"{chosen.split} of {which.data}"
-        print(evaluation_text(path, what, found))
+    about = {"run": str(path), "data": which.data, "split": chosen.split, "notes": chosen.notes}
+    what = chosen.split if which.data is None else f"{chosen.split} of {which.data}"
+    as_text = partial(evaluation_text, path, what, found)
+    print_result({**about, **found.figures()}, "evaluate", as_text, as_json=as_json)
     # An override may evaluate the network in another way than the run does.
     _save_predictions(classifier, found.predicted, table, of_run=chosen.is_unchanged and not changes)
 
@@ -146,10 +145,8 @@ def draw_plots(
     from nnclassify.inference.plots.save import draw_again
 
     drawn = [str(plot) for plot in draw_again(path, changes, device, note)]
-    if as_json:
-        print_json({"run": str(path), "plots": drawn}, "plots")
-    else:
-        print("\n".join(map(printable, drawn)))
+    told = {"run": str(path), "plots": drawn}
+    print_result(told, "plots", lambda: "\n".join(map(printable, drawn)), as_json=as_json)
 
 
 def compare(
@@ -170,26 +167,21 @@ def compare(
     runs = all_runs(runs, run_options)
     check_plot("--plot", plot, "curves.png")
     from nnclassify.cli.text import comparison_text
-    from nnclassify.inference.compare import compare as compare_runs
-    from nnclassify.inference.differences import differences
+    from nnclassify.inference.comparison import compared
 
-    compared = compare_runs(runs, note)
-    found = differences(compared)
-    told = {"runs": [run.figures() for run in compared], "test_differences": [each.figures() for each in found]}
+    found = compared(runs, note=note)
     if not as_json:
-        print(comparison_text(compared, found))
+        print(comparison_text(found.runs, found.differences))
     elif plot is None:
-        print_json(told, "compare")
+        print_json(found.figures(), "compare")
         return
     from nnclassify.inference.plots.comparison import save_compared_curves
     from nnclassify.runs.folder import CHECKPOINTS
 
     path = plot or (CHECKPOINTS if CHECKPOINTS.is_dir() else Path()) / "compare.png"
-    drawn = save_compared_curves(compared, path, found)
-    if as_json:
-        print_json({**told, "curves": str(drawn)}, "compare")
-    else:
-        print(f"\ncurves: {printable(str(drawn))}")
+    drawn = str(save_compared_curves(found.runs, path, found.differences))
+    told = {**found.figures(), "curves": drawn}
+    print_result(told, "compare", lambda: f"\ncurves: {printable(drawn)}", as_json=as_json)
 
 
 def report(
@@ -216,7 +208,4 @@ def report(
 
     chosen = all_runs(runs, run_options) if runs or run_options else []
     path = write_report(chosen, out, note=note)
-    if as_json:
-        print_json({"report": str(path)}, "report")
-    else:
-        print(printable(str(path)))
+    print_result({"report": str(path)}, "report", lambda: printable(str(path)), as_json=as_json)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,10 @@ class Comparison(Sequence[ComparedRun]):
         )
 
     def __repr__(self) -> str:
-        return f"Comparison({', '.join(_in_short(run) for run in self.runs)})"
+        known = [(run.name, run.accuracies["test"]) for run in self.runs]
+        return (
+            f"Comparison({', '.join(name if share is None else f'{name} {percent(share)}' for name, share in known)})"
+        )
 
     def _repr_html_(self) -> str:
         names, histories = [printable(run.name) for run in self.runs], [run.rows for run in self.runs]
@@ -59,16 +62,11 @@ class Comparison(Sequence[ComparedRun]):
 
 
 @preserve_process_state()
-def compared(runs: Sequence[str], root: Path = CHECKPOINTS) -> Comparison:
-    """Compare runs; see `compare`."""
+def compared(runs: Sequence[str], root: Path = CHECKPOINTS, note: Callable[[str], None] | None = None) -> Comparison:
+    """Compare runs; see `compare`. Without `note`, what it would be called with is in the result."""
     notes: list[str] = []
-    found = compare(runs, notes.append, root)
+    found = compare(runs, note or notes.append, root)
     return Comparison(found, differences(found), notes)
-
-
-def _in_short(run: ComparedRun) -> str:
-    accuracy = run.accuracies["test"]
-    return run.name if accuracy is None else f"{run.name} {percent(accuracy)}"
 
 
 def _rows(runs: Sequence[ComparedRun]) -> Iterator[list[str]]:

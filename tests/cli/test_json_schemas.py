@@ -94,13 +94,17 @@ def test_every_object_that_a_command_prints_names_its_schema() -> None:
     named, unnamed = set(), []
     for path in (ROOT / "nnclassify/cli").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print_json", "print_json_list"):
-                last = node.args[-1]
-                if len(node.args) > 1 and isinstance(last, ast.Constant):
-                    named.add(last.value)
-                else:
-                    unnamed.append(ast.unparse(node))
-    assert named == set(MODELS) and unnamed == ["print_json(schema)"]  # which prints a schema
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                "print_json",
+                "print_json_list",
+                "print_result",
+            ):
+                names = [each.value for each in node.args[1:] if isinstance(each, ast.Constant)]
+                named.update(names)
+                unnamed += [] if names else [ast.unparse(node)]
+    assert named == set(MODELS)
+    # The one of `print_result`, whose callers name it, and the one that prints a schema.
+    assert sorted(unnamed) == ["print_json(content, schema)", "print_json(schema)"]
     assert named == OUTSIDE | {name for name, _, _ in COMMANDS}
 
 
