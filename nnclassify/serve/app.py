@@ -20,7 +20,6 @@ from nnclassify.errors import NNClassifyError, one_line, printable
 from nnclassify.files.python_source import described
 from nnclassify.files.version import __version__
 from nnclassify.inference.classifier import Classifier
-from nnclassify.inference.inputs import RawInput
 from nnclassify.inference.predict import Caution, Prediction, predictions_of
 from nnclassify.serve.batching import Batcher
 from nnclassify.serve.facts import (
@@ -85,14 +84,12 @@ class Service:
     @cached_property
     def batcher(self) -> Batcher:
         """What computes the predictions."""
-        return Batcher(self._compute, self.limits.batch, self.metrics)
+        compute = partial(predictions_of, self.classifier, top_k=self.top_k, caution=self.caution)
+        return Batcher(lambda inputs: list(compute(inputs)), self.limits.batch, self.metrics)
 
     @cached_property
     def _reader(self) -> RequestReader:
         return RequestReader(self.classifier, self.limits)
-
-    def _compute(self, inputs: Sequence[RawInput]) -> list[Prediction]:
-        return list(predictions_of(self.classifier, inputs, self.top_k, self.caution))
 
     async def predict(self, content_type: str, body: bytes) -> bytes:
         """Return the answer to a request as JSON.

@@ -75,17 +75,14 @@ class Batcher:
 
     def _run_reader(self) -> None:
         while (job := self._unread.get()) is not None:
-            self._read(job)
-
-    def _read(self, job: _Job) -> None:
-        if job.answered.cancelled():
-            return
-        try:
-            job.inputs = job.read()
-        except BaseException as error:
-            self._loop.call_soon_threadsafe(_deliver, [(job, error)])
-        else:
-            self._waiting.put(job)
+            if job.answered.cancelled():
+                continue
+            try:
+                job.inputs = job.read()
+            except BaseException as error:
+                self._loop.call_soon_threadsafe(_deliver, [(job, error)])
+            else:
+                self._waiting.put(job)
 
     def _run(self) -> None:
         while (first := self._waiting.get()) is not None:

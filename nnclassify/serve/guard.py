@@ -76,7 +76,9 @@ class Guard:
             if (problem := self._problem(scope)) is not None:
                 await answer_error(noted, 403, problem)
             else:
-                await self._app(_with_head(scope), receive, noted)
+                # HEAD is answered as GET, of which the server then sends the headers alone.
+                method = "GET" if scope["method"] == "HEAD" else scope["method"]
+                await self._app({**scope, "method": method}, receive, noted)
         except Exception as error:
             line = self._report(error)
             if not status:
@@ -104,11 +106,6 @@ class Guard:
         except ValueError:  # no host, or neither a known name nor an address
             return False
         return True
-
-
-def _with_head(scope: Scope) -> Scope:
-    """Answer HEAD as GET, of which the server then sends the headers alone."""
-    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
 def check_name(name: str) -> None:
