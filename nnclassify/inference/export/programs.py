@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -28,10 +29,11 @@ def program_of(export: Export) -> ExportedProgram:
     """
     taken = export.examples.taken
     network = exported_network(export.classifier, taken)
-    return traced(network, example_inputs(taken), _free(taken), "torch")
+    free = {0: Dim.DYNAMIC} | {place + 1: Dim.DYNAMIC for place, size in enumerate(taken.shape) if size is None}
+    return traced(network, example_inputs(taken), free, "torch")
 
 
-def traced(network: ExportedNetwork, inputs: Tensor, free: dict[int, object], form: str) -> ExportedProgram:
+def traced(network: ExportedNetwork, inputs: Tensor, free: Mapping[int, object], form: str) -> ExportedProgram:
     """Trace a network.
 
     Args:
@@ -58,10 +60,6 @@ def example_inputs(taken: Takes) -> Tensor:
     return torch.zeros(
         2, *(FREE_SIZE + place if size is None else size for place, size in enumerate(taken.shape)), dtype=taken.dtype
     )
-
-
-def _free(taken: Takes) -> dict[int, object]:
-    return {0: Dim.DYNAMIC} | {place + 1: Dim.DYNAMIC for place, size in enumerate(taken.shape) if size is None}
 
 
 def quiet() -> warnings.catch_warnings[None]:

@@ -87,10 +87,11 @@ def finish_curves(losses: Sequence[Axes], accuracies: Sequence[Axes], others: Se
     drawn = np.concatenate([np.empty(0), *(np.asarray(line.get_ydata(), float) for line in lines)])
     positive = drawn[drawn > 0]
     is_wide = len(positive) > 0 and positive.max() > _OUTLYING * np.median(positive)
+    top = 1.05 * float(positive.max()) if len(positive) else 1.0
     for axes in losses:
         if is_wide:
             make_logarithmic(axes, "y")
-        axes.set_ylim((positive.min() / 1.5, positive.max() * 1.5) if is_wide else (0, _top(positive)))
+        axes.set_ylim((positive.min() / 1.5, positive.max() * 1.5) if is_wide else (0, top))
     for axes in accuracies:
         axes.set_ylim(0, 1.02)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -105,10 +106,6 @@ def add_grid(axes: Axes, which: Literal["both", "x", "y"] = "both") -> None:
     axes.grid(axis=which, color="#e6e6e6", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _top(losses: np.ndarray) -> float:
-    return 1.05 * float(losses.max()) if len(losses) else 1.0
 
 
 def make_logarithmic(axes: Axes, which: str) -> None:

@@ -143,7 +143,7 @@ def line_chart(
         return round(HEIGHT - BOTTOM - min(max(share, 0.0), 1.0) * (HEIGHT - TOP - BOTTOM), 1)
 
     xs = [_place(epoch, epochs[0], epochs[-1]) for epoch in epochs]
-    texts = percent if is_share else _short
+    texts = percent if is_share else "{:.4g}".format
     lines = []
     for one in shown:
         ys = [height_of(value) for value in one.values]
@@ -210,7 +210,3 @@ def _epoch_ticks(epochs: Sequence[int]) -> list[Tick]:
     step = 1 if first == last else max(1, int(_step(last - first, 5)))
     marked = range(-(-first // step) * step, last + 1, step)
     return [Tick(_place(epoch, first, last), f"{epoch:,}") for epoch in marked]
-
-
-def _short(value: float) -> str:
-    return f"{value:.4g}"

@@ -154,16 +154,14 @@ def curves(histories: Sequence[list[Row]], names: Sequence[str]) -> Iterator[Cha
         known = [(rows, line) for rows, line in shown if any(getattr(row, field) is not None for row in rows)]
         if known:
             kept = thinned(max(len(rows) for rows, _ in known))
-            series = [replace(line, values=[_value(rows, place, field) for place in kept]) for rows, line in known]
+            series = [
+                replace(line, values=[getattr(rows[place], field) if place < len(rows) else None for place in kept])
+                for rows, line in known
+            ]
             epochs = [place + 1 for place in kept]
             chart = line_chart(title, epochs, series, is_share=is_share, may_be_log=not is_share)
             if chart is not None:
                 yield chart
-
-
-def _value(rows: Sequence[Row], place: int, field: str) -> float | None:
-    value: float | None = getattr(rows[place], field) if place < len(rows) else None
-    return value
 
 
 def _differences(runs: Sequence[RunContents]) -> list[dict[str, Any]]:

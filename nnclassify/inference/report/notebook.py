@@ -29,15 +29,14 @@ def run_card(folder: RunFolder) -> Card:
 
 def _figures(figures: dict[str, Any]) -> Table:
     """Return the table of metrics by split, an interval beside each."""
-    rows = [
-        [row["name"], *(f"{cell['value']}{_range(cell['interval'])}" if cell else "-" for cell in row["cells"])]
-        for row in figures["rows"]
-    ]
+
+    def text(cell: dict[str, str] | None) -> str:
+        if cell is None:
+            return "-"
+        return f"{cell['value']} ({cell['interval']})" if cell["interval"] else cell["value"]
+
+    rows = [[row["name"], *map(text, row["cells"])] for row in figures["rows"]]
     return Table.of("", ["metric", *figures["splits"]], rows)
-
-
-def _range(interval: str) -> str:
-    return f" ({interval})" if interval else ""
 
 
 def _confusions(view: dict[str, Any]) -> Confusions | None:
