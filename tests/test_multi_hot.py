@@ -23,10 +23,9 @@ from nnclassify.diagnosis.check import diagnose
 from nnclassify.errors import ConfigError, DataError, InputError, LabelError, NNClassifyError
 from nnclassify.evaluation.baselines import FittedBaselines
 from nnclassify.evaluation.metrics import balanced_accuracy
-from nnclassify.inference.classifier import Classifier
+from nnclassify.inference.classifier import Classifier, predict
 from nnclassify.inference.evaluate import evaluate, splits_of
 from nnclassify.inference.evaluation_examples import examples_to_evaluate
-from nnclassify.inference.predict import predict
 from nnclassify.losses import MultiHotLoss
 from nnclassify.run import save_run_plots
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint

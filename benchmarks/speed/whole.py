@@ -27,9 +27,8 @@ from nnclassify.config.run_config import load_config
 from nnclassify.data import Examples
 from nnclassify.data.batches import prepared
 from nnclassify.data.image_reading import decode_images
-from nnclassify.inference.classifier import Classifier
+from nnclassify.inference.classifier import Classifier, predict
 from nnclassify.inference.evaluate import evaluate
-from nnclassify.inference.predict import predict
 from nnclassify.process import configure_malloc
 from nnclassify.run import train
 from nnclassify.training.build import build_components, build_trainer

@@ -172,7 +172,7 @@ class _Passage:
         self, classifier: Classifier, inputs: Sequence[str], top_k: int, caution: Caution
     ) -> Iterator[Prediction]:
         """Yield the predictions for inputs, copy their images, and print the errors and the progress."""
-        from nnclassify.inference.predict import predict as predict_each
+        from nnclassify.inference.classifier import predict as predict_each
 
         say, found = (note, lambda count: None) if self.bar is None else (self.bar.note, self.bar.found)
         try:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 
 import torch
@@ -17,6 +18,8 @@ from nnclassify.config.run_config import RunConfig, validate
 from nnclassify.config.yaml_reader import Override, YamlSource
 from nnclassify.data import Examples
 from nnclassify.data.csv_inputs import listed
+from nnclassify.data.csv_rows import CsvFormat
+from nnclassify.data.tables import Csv
 from nnclassify.data.transform import Costs, Threshold, Transform
 from nnclassify.device import Placement, resolve_placement, set_matmul_precision
 from nnclassify.errors import (
@@ -38,9 +41,9 @@ from nnclassify.evaluation.outputs import check_tta, outputs_of
 from nnclassify.evaluation.percent import percent
 from nnclassify.files.paths import given_path
 from nnclassify.files.user_code import UserCode, check_trust
-from nnclassify.inference.inputs import Note
-from nnclassify.inference.predict import Answers, Caution, Predictions, predict
-from nnclassify.losses import LossFunction, MultiHotLoss
+from nnclassify.inference.inputs import InputReader, Note, RawInput, at_once, items_of
+from nnclassify.inference.predict import NO_CAUTION, Answers, Caution, Prediction, Predictions
+from nnclassify.losses import MULTI_HOT_THRESHOLD, LossFunction, MultiHotLoss
 from nnclassify.models.weights import check_weights, load_weights
 from nnclassify.process import preserve_process_state
 from nnclassify.runs.checkpoint import Checkpoint, load_newest
@@ -330,6 +333,108 @@ class Classifier:
         """Return whether each input is unlike the training data, bool `(N,)`; None if the checkpoint cannot tell."""
         novelty = None if self.calibration is None else self.calibration.novelty
         return None if novelty is None else novelty.is_unlike(outputs, features)
+
+
+def predict(
+    classifier: Classifier,
+    inputs: object,
+    top_k: int = 1,
+    note: Note = lambda text: None,
+    found: Callable[[int], object] = lambda count: None,
+    caution: Caution = NO_CAUTION,
+) -> Iterator[Prediction]:
+    """Predict each input; one that cannot be read becomes a prediction with an `error`.
+
+    Args:
+        classifier: The trained network.
+        inputs: See `Classifier.predict`.
+        top_k: The number of classes in each `Prediction.top`, at most K; with multi-hot targets always K.
+        note: Called with a line for each file that is not an image, and for each image with further frames.
+        found: Called with the number of examples of an input, if it is known before they are read.
+        caution: How cautious the predictions are.
+
+    Raises:
+        InputError: The inputs are of an unsupported type, or `top_k` is less than 1.
+    """
+    if not isinstance(top_k, Integral) or top_k < 1:
+        raise InputError(f"top_k: found {top_k!r}, expected a whole number, at least 1")
+    reader = reader_of(classifier, note, found)
+    raw = itertools.chain.from_iterable(reader.read(name, item) for name, item in items_of(inputs))
+    most = at_once(classifier.transform.input_shape)
+    top_k = len(classifier.class_names) if classifier.is_multi_hot else top_k
+    while batch := list(itertools.islice(raw, most)):
+        yield from predictions_of(classifier, batch, top_k, caution)
+
+
+def predictions_of(
+    classifier: Classifier, batch: Sequence[RawInput], top_k: int, caution: Caution
+) -> Iterator[Prediction]:
+    """Yield a prediction for each input of a batch, in order; see `predict`."""
+    values = [item.values for item in batch if item.values is not None]
+    answers = iter(_answered(classifier, torch.stack(values), top_k, caution) if values else ())
+    for item in batch:
+        if item.values is None:
+            yield Prediction(item.name, error=item.error)
+        elif isinstance(answer := next(answers), str):
+            yield Prediction(item.name, error=f"{item.name}: {answer}")
+        else:
+            yield replace(answer, input=item.name, file=item.file)
+
+
+def _answered(classifier: Classifier, raw: Tensor, top_k: int, caution: Caution) -> list[Prediction | str]:
+    """Return the prediction for each row, without the name of its input, or the reason why it has none."""
+    found: dict[int, Prediction | str] = dict(classifier.transform.too_large(raw))
+    rows = [row for row in range(len(raw)) if row not in found]
+    if rows:
+        answers = classifier.answers(raw[rows])
+        finite = answers.probabilities.isfinite().all(dim=1).tolist()
+        predictions = _judged(classifier, answers, top_k, caution)
+        for row, prediction, is_finite in zip(rows, predictions, finite, strict=True):
+            not_finite = "the outputs of the network are not finite: the inputs are too far from the training data"
+            found[row] = prediction if is_finite else not_finite
+    return [found[row] for row in range(len(raw))]
+
+
+def _judged(classifier: Classifier, answers: Answers, top_k: int, caution: Caution) -> Iterator[Prediction]:
+    """Yield the prediction of each answer, without the name of its input."""
+    sets = None if caution.sets is None else caution.sets(answers.probabilities)
+    unlike = [None] * len(answers.probabilities) if answers.is_unlike is None else answers.is_unlike.tolist()
+    # In a set are the most probable classes, but a decision threshold may predict another one.
+    most = top_k if sets is None else max(top_k, int(sets.sum(dim=1).max()) + 1)
+    for row, (order, shares) in enumerate(_ranked(answers, most)):
+        names = [classifier.class_names[index] for index in order]
+        is_in_set = [False] * len(order) if sets is None else sets[row, order].tolist()
+        ranked = list(zip(names, shares, is_in_set, strict=True))
+        top = tuple((name, share) for place, (name, share, is_in) in enumerate(ranked) if place < top_k or is_in)
+        labels = tuple(name for name, share in top if share >= MULTI_HOT_THRESHOLD)
+        yield Prediction(
+            "",
+            top,
+            labels=labels if classifier.is_multi_hot else None,
+            probabilities=answers.probabilities[row],
+            unsure=None if caution.min_confidence is None else shares[0] < caution.min_confidence,
+            classes=None if sets is None else tuple(name for name, _, is_in in ranked if is_in),
+            unlike=unlike[row],
+        )
+
+
+def _ranked(answers: Answers, most: int) -> Iterator[tuple[list[int], list[float]]]:
+    """Yield at most `most` classes of each row with their probabilities, most probable first; with a decision
+    threshold, the predicted class."""
+    keys = answers.probabilities
+    if answers.predictions.ndim == 1:
+        keys = keys.scatter(1, answers.predictions[:, None], torch.inf)
+    # A stable sort, so that a tie goes to the same class as in evaluation.
+    order = keys.sort(dim=1, descending=True, stable=True).indices[:, :most]
+    yield from zip(order.tolist(), answers.probabilities.gather(1, order).tolist(), strict=True)
+
+
+def reader_of(classifier: Classifier, note: Note, found: Callable[[int], object] = lambda count: None) -> InputReader:
+    """Return what reads inputs for a network; see `InputReader` for `note` and `found`."""
+    dataset = classifier.config.dataset
+    if isinstance(dataset, Csv):
+        return InputReader(classifier.transform, dataset.format(), note, found, dataset.other_columns())
+    return InputReader(classifier.transform, CsvFormat(), note, found)
 
 
 def load_run(

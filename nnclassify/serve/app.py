@@ -19,8 +19,8 @@ from starlette.requests import ClientDisconnect
 from nnclassify.errors import NNClassifyError, one_line, printable
 from nnclassify.files.python_source import described
 from nnclassify.files.version import __version__
-from nnclassify.inference.classifier import Classifier
-from nnclassify.inference.predict import Caution, Prediction, predictions_of
+from nnclassify.inference.classifier import Classifier, predictions_of
+from nnclassify.inference.predict import Caution, Prediction
 from nnclassify.serve.batching import Batcher
 from nnclassify.serve.facts import (
     ErrorFacts,

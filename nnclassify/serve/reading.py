@@ -11,8 +11,8 @@ from typing import Any
 from nnclassify.data.csv_inputs import listed
 from nnclassify.data.frames import FrameRows
 from nnclassify.errors import InputError, one_line, printable, some, suggestion
+from nnclassify.inference.classifier import Classifier, reader_of
 from nnclassify.inference.inputs import FileContent, RawInput
-from nnclassify.inference.predict import TrainedNetwork, reader_of
 from nnclassify.serve.limits import Limits, Refusal
 
 MAX_NAME = 100
@@ -30,7 +30,7 @@ class RequestReader:
         limits: The limits of an image and of the number of inputs.
     """
 
-    network: TrainedNetwork
+    network: Classifier
     limits: Limits
 
     def read(self, content_type: str, body: bytes, note: Callable[[str], object]) -> list[RawInput]:

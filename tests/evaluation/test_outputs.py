@@ -16,9 +16,8 @@ from nnclassify.data.transform import Transform, Tta
 from nnclassify.device import resolve_placement
 from nnclassify.errors import DataError, NNClassifyError
 from nnclassify.evaluation.outputs import outputs_of, views
-from nnclassify.inference.classifier import Classifier
+from nnclassify.inference.classifier import Classifier, predict
 from nnclassify.inference.evaluate import evaluate, splits_of
-from nnclassify.inference.predict import predict
 
 DIGITS = {"name": "digits", "limit": 100}
 CNN = {"name": "cnn", "blocks": [{"channels": 4, "pool": "max"}]}

@@ -14,8 +14,8 @@ from PIL import Image
 
 from nnclassify import run
 from nnclassify.errors import InputError
-from nnclassify.inference.classifier import Classifier
-from nnclassify.inference.predict import Prediction, predict
+from nnclassify.inference.classifier import Classifier, predict
+from nnclassify.inference.predict import Prediction
 
 
 @pytest.fixture(scope="module")

@@ -16,14 +16,13 @@ from torch import Tensor
 from nnclassify.errors import DataError, InputError
 from nnclassify.evaluation.percent import percent
 from nnclassify.inference.attribution import ColumnImportance, heatmaps
-from nnclassify.inference.classifier import Classifier
+from nnclassify.inference.classifier import Classifier, reader_of
 from nnclassify.inference.display_names import readable, readable_names
 from nnclassify.inference.displayed_images import displayed
 from nnclassify.inference.failures import ranked_mistakes
 from nnclassify.inference.inputs import RawInput, items_of
 from nnclassify.inference.plots.examples import CELL, MAX_LISTED, MAX_NAME, describe_one
 from nnclassify.inference.plots.figures import COLORS, add_grid, save, title
-from nnclassify.inference.predict import reader_of
 from nnclassify.inference.predictions import Predicted
 
 NUM_EXPLAINED = 6

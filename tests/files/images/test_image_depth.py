@@ -15,9 +15,8 @@ from nnclassify.data import Splits, image_store
 from nnclassify.errors import DataError
 from nnclassify.files.images.image_depth import ValueRange, ValuesError, black_and_white, to_bytes
 from nnclassify.files.images.image_format import DecodedImage, ImageFormat
-from nnclassify.inference.classifier import Classifier
+from nnclassify.inference.classifier import Classifier, predict
 from nnclassify.inference.evaluate import splits_of
-from nnclassify.inference.predict import predict
 
 
 @pytest.mark.parametrize(
