@@ -207,7 +207,8 @@ def date_format(name: str, texts: Iterable[str]) -> str | None:
     first = next((text for text in texts if date_of(text) is None), None)
     if first is None:
         return ISO if texts else None
-    likely = [form for form, shape in _shapes().items() if shape == _shape(first)]
+    found = _shape(first)
+    likely = [form for form, shape in _shapes().items() if shape == found]
     fits = [form for form in likely if _are_dates(texts, form)]
     for form in fits[1:]:
         if (text := next((text for text in texts if date_of(text, fits[0]) != date_of(text, form)), None)) is not None:
