@@ -38,7 +38,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, here: Path) -> Iterator[Elsewhere
 @pytest.mark.parametrize(
     "values",
     [
-        {"dataset": PICTURES, "model": CNN, "ema": 0.9, "clip_grad_norm": 1.0},
+        pytest.param({"dataset": PICTURES, "model": CNN, "ema": 0.9, "clip_grad_norm": 1.0}, marks=pytest.mark.slow),
         {"loss": {"name": "cross_entropy", "class_weights": "balanced"}, "scheduler": "one_cycle"},
         pytest.param(
             {"dataset": PICTURES, "model": CNN, "lookahead": {"every": 2}, "evaluation": {"tta": "mirror_translate"}},

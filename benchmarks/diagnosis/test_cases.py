@@ -76,6 +76,7 @@ def test_fresh_tables_are_the_same_each_time_and_keep_their_units(tmp_path: Path
     np.testing.assert_allclose(1e-6 * plain, tiny, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_mixed_tables_are_the_same_each_time_and_a_cell_of_the_loans_in_twelve_is_missing(tmp_path: Path) -> None:
     assert_same_each_time(write_mixed_files, 21, tmp_path)
     lines = (tmp_path / "a" / "loans.csv").read_text().splitlines()[1:]

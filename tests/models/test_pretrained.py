@@ -348,6 +348,7 @@ def test_a_run_is_used_and_resumed_without_its_weights(
     assert classifier.predict(str(next((images / "b").glob("*.png"))))[0].label in ("a", "b")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["test_resnet", "test_vit"])
 def test_timm_starts_from_a_file(architecture: str, images: Path, here: Path) -> None:
     timm = pytest.importorskip("timm")

@@ -15,7 +15,8 @@ import torch
 from nnclassify.runs import contention
 from nnclassify.training.trainer import Trainer
 
-pytestmark = pytest.mark.skipif(contention._now() is None, reason="only Linux tells how long a thread waits")
+on_linux = pytest.mark.skipif(contention._now() is None, reason="only Linux tells how long a thread waits")
+pytestmark = [pytest.mark.slow, on_linux]  # half a second each, while three processes use a core
 
 
 def notes_on_one_core(monkeypatch: pytest.MonkeyPatch, num_others: int, num_threads: int = 2) -> list[str]:

@@ -137,7 +137,7 @@ def whole_after_best(begin: Begin, tmp_path_factory: pytest.TempPathFactory) -> 
         return state(folder)
 
 
-@pytest.mark.parametrize("step", [1, 7, *(pytest.param(step, marks=pytest.mark.slow) for step in (5, 6, 11))])
+@pytest.mark.parametrize("step", [7, *(pytest.param(step, marks=pytest.mark.slow) for step in (1, 5, 6, 11))])
 def test_a_run_that_was_stopped_ends_as_if_it_was_not(begin: Begin, whole: str, step: int) -> None:
     folder = begin(stop_at=step)
     training = load_checkpoint(folder.last).training
@@ -255,6 +255,7 @@ def test_the_best_checkpoint_of_another_run_is_refused_wherever_it_is_used(
     assert Classifier.load(folder.best).config.seed == 3
 
 
+@pytest.mark.slow
 def test_a_damaged_best_checkpoint_of_a_finished_run_is_written_again_and_said(begin: Begin) -> None:
     """The generation before is of another epoch: its figures were once given for the best one's."""
     folder = begin(*FIRST_IS_BEST)
@@ -329,6 +330,7 @@ def test_a_file_of_a_run_that_is_closed_is_not_taken_for_damaged(begin: Begin, n
         go_on(resumable("checkpoints/run", [], print)[0])
 
 
+@pytest.mark.slow
 def test_a_run_without_a_checkpoint_starts_again(begin: Begin, whole: str) -> None:
     folder = begin(stop_at=3)
     folder.last.unlink()
@@ -468,7 +470,7 @@ def test_a_run_goes_on_as_it_began_or_as_it_is_asked_to(compiled: bool, monkeypa
     assert any(note.startswith("compile: ") and "not bit for bit the same" in note for note in notes)
 
 
-@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("number", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_another_number_of_processes_is_told(number: int, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sums over the processes are added in another order, and each draws dropout of its own."""
     folder, notes = begin(stop_at=4), list[str]()
@@ -526,7 +528,8 @@ def test_what_a_tiny_table_left_out_stays_left_out() -> None:
         train(load_config("run.yaml", ["patience=1"]))
 
 
-@pytest.mark.parametrize("begun", [torch.bfloat16, pytest.param(None, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("begun", [torch.bfloat16, None])
 def test_the_number_type_that_auto_chose_is_kept(begun: torch.dtype | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A resumed run does not load the pretrained weights with which the choice was made, and may choose otherwise."""
     other = None if begun else torch.bfloat16

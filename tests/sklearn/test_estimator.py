@@ -94,6 +94,7 @@ def test_options_of_sections_are_parameters() -> None:
         estimator.set_params(optimiser__lr=0.1)
 
 
+@pytest.mark.slow
 def test_a_grid_search_changes_options_of_sections() -> None:
     grid = {"optimizer__lr": [1e-6, 0.05], "model__hidden": [[8]]}
     search = GridSearchCV(NNClassifier(epochs=8), grid, cv=2).fit(X, Y)
@@ -156,6 +157,7 @@ def frame(n: int = 120) -> tuple[Any, Any]:
     return people, pandas.Series(np.where((people.city == "Rome") & (people.age > 40), "yes", "no"), name="buys")
 
 
+@pytest.mark.slow
 def test_a_data_frame_is_read_as_its_csv_file(tmp_path: Path) -> None:
     people, buys = frame()
     found = NNClassifier(epochs=40).fit(people, buys)
@@ -214,6 +216,7 @@ def test_missing_numbers_are_filled_if_asked_for() -> None:
     assert NNClassifier(**SMALL, dataset={"missing": "fill"}).fit(holes, Y).score(holes, Y) > 0.8
 
 
+@pytest.mark.slow
 def test_columns_of_numbers_that_are_far_apart_get_quantiles() -> None:
     rng = np.random.default_rng(0)
     amounts = np.exp(4 * rng.normal(size=(300, 1)))

@@ -214,9 +214,8 @@ def test_a_last_digit_is_no_fault(member: Callable[[], Optimizer]) -> None:
     assert verdict(step, Spoiled(step, rounded(step))) is None
 
 
-@pytest.mark.parametrize(
-    "member", [Adam, *(pytest.param(rule, marks=pytest.mark.slow) for rule in OPTIMIZERS if rule is not Adam)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("member", OPTIMIZERS)
 def test_a_gradient_that_is_zero_up_to_rounding_is_no_fault(member: Callable[[], Optimizer]) -> None:
     """Batch norm subtracts the bias before it, whose gradient is rounding alone, and another one in another order."""
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cleanvision import Imagelab
 from PIL import Image
 
 from nnclassify.diagnosis.audit.image_quality import LIMITS, image_facts
@@ -40,6 +39,8 @@ def pictures() -> dict[str, Image.Image]:
 def test_scores_are_those_of_cleanvision(tmp_path: Path) -> None:
     for name, picture in pictures().items():
         picture.save(tmp_path / f"{name}.png")
+    from cleanvision import Imagelab  # half a second, of which unit tests would pay each time
+
     lab = Imagelab(data_path=str(tmp_path), verbose=False)
     lab.find_issues({theirs: {} for theirs in THEIRS.values()}, n_jobs=1, verbose=False)
     for path, row in lab.issues.iterrows():

@@ -109,6 +109,7 @@ def test_where_python_cannot_be_started_one_process_reads(
     assert same(alone, decode_images(paths, TWO_BY_THREE)) and processes == []
 
 
+@pytest.mark.slow
 def test_a_script_is_not_run_again_in_each_process(tmp_path: Path) -> None:
     """As `multiprocessing` would, where a script has no `if __name__ == "__main__"`. A module of the script's folder is
     not taken for one of Python's."""
