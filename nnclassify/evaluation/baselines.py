@@ -22,18 +22,17 @@ from nnclassify.evaluation.metrics import balanced_accuracy
 from nnclassify.evaluation.significance import mcnemar
 from nnclassify.evaluation.totals import exact
 from nnclassify.losses import multi_hot
+from nnclassify.models.discriminant import directions, discriminant
 from nnclassify.process import release_memory
 
 MAX_EXAMPLES, MAX_SIDE = 10_000, 16
 """Maximum number of training examples, and the side to which larger images are averaged down: for CIFAR-10 the linear
 model is as accurate with it, and takes a tenth of the time."""
-MAX_EQUATIONS, MAX_WORK = 4096, 10**11
-"""Maximum number of linear equations, and of multiplications to set them up. For a wide table, fewer examples are used,
-and there is one equation per example instead of one per column."""
+MAX_WORK = 10**11
+"""Maximum number of multiplications to set up the equations of the linear model: of a wide table, fewer examples are
+used."""
 MAX_CHUNK = 2**20
 """Maximum number of values to prepare at a time."""
-RIDGE = 0.01
-"""The fraction of the mean variance that is added to each variance: repeated inputs make the equations singular."""
 
 
 @dataclass(frozen=True)
@@ -162,46 +161,13 @@ def commonest(targets: Tensor) -> tuple[Tensor, float]:
     return values[counts.argmax()], float(counts.max()) / len(targets)
 
 
-def discriminant(inputs: Tensor, targets: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Fit a linear discriminant to inputs `(N, columns)`, changed in place, and targets `(N,)`.
-
-    Returns:
-        Weights `(columns, K)` and offsets `(K,)`.
-    """
-    counts = targets.bincount(minlength=num_classes)
-    sums = torch.zeros(num_classes, inputs.shape[1], dtype=inputs.dtype).index_add_(0, targets, inputs)
-    means = sums / counts.clamp(min=1)[:, None]
-    weights = _directions(inputs.sub_(means[targets]), means)
-    share = counts.to(inputs.dtype) / len(targets)
-    return weights, share.log() - 0.5 * (means.T * weights).sum(dim=0)
-
-
 def _regression(inputs: Tensor, targets: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
     """Fit weights `(columns, K)` and offsets `(K,)` to targets `(N, K)` by least squares; inputs change in place."""
     wanted = targets.to(inputs.dtype)
     mean, shares = inputs.mean(dim=0), wanted.mean(dim=0)
     apart = inputs.sub_(mean)
-    weights = _directions(apart, (wanted - shares).T @ apart / len(targets))
+    weights = directions(apart, (wanted - shares).T @ apart / len(targets))
     return weights, shares - mean @ weights
-
-
-def _directions(apart: Tensor, means: Tensor) -> Tensor:
-    """Return the directions `(columns, K)` that separate the classes: W^-1 M, where M are the means `(K, columns)`,
-    transposed, and W = A'A / N + r I for centered inputs A `(N, columns)`.
-
-    With more columns than examples, W^-1 M = (M - A' (A A' + N r I)^-1 A M) / r (Woodbury, 1950).
-    """
-    count, columns = apart.shape
-    ridge = RIDGE * float(apart.square().sum(dim=1).double().sum()) / apart.numel() + torch.finfo(apart.dtype).tiny
-    if columns <= min(count, MAX_EQUATIONS):
-        within = apart.T @ apart / count
-        within.diagonal().add_(ridge)
-        weights: Tensor = torch.linalg.solve(within, means.T)
-        return weights
-    between = apart @ apart.T
-    between.diagonal().add_(count * ridge)
-    shared: Tensor = torch.linalg.solve(between, apart @ means.T)
-    return (means.T - apart.T @ shared) / ridge
 
 
 def _some(examples: Examples, limit: int) -> Examples:

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from pydantic import Field
 
 from nnclassify.errors import ModelError, one_line
-from nnclassify.models.layer_settings import Activation, BiasInit, Hidden, Init, Norm, Output, PlainInit, WhiteningInit
+from nnclassify.models.layer_settings import (
+    Activation,
+    BiasInit,
+    DiscriminantInit,
+    Hidden,
+    Init,
+    Norm,
+    Output,
+    PlainInit,
+    WhiteningInit,
+)
 from nnclassify.models.preprocessing import Body, Preprocessing
 from nnclassify.process import available_memory
 from nnclassify.settings import PositiveFloat, Probability, Settings, Switch
@@ -161,6 +171,12 @@ class DenseModel(Model):
             yield "output_bias_init", "set, but output_bias is false; remove one of them"
         if self.norm != Norm() and not self.has_batch_norm():
             yield "norm", "found options of batch norm, but no layer has it; set batch_norm: true, or remove norm"
+        if any(isinstance(init, DiscriminantInit) for _, init in self.layer_inits()) and not self._is_linear():
+            yield "init", "found discriminant, which is for an mlp without hidden layers; remove it, or them"
+
+    def _is_linear(self) -> bool:
+        """Return whether the only layer with weights is the output layer, on the inputs themselves."""
+        return False
 
     @abstractmethod
     def has_batch_norm(self) -> bool:
@@ -178,8 +194,12 @@ class DenseModel(Model):
         yield "output_linear", self.init
 
     def fit(self, network: nn.Module, sample: Sample) -> None:
-        """Set the weights of layers with `init: whitening`, first to last."""
+        """Set the weights of layers with `init: whitening`, first to last, or those of a linear discriminant."""
         for name, init in self.layer_inits():
+            if isinstance(init, DiscriminantInit):
+                from nnclassify.models.layers import discriminate
+
+                discriminate(network, sample)
             if isinstance(init, WhiteningInit):
                 from nnclassify.models.layers import whiten
 

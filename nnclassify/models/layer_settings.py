@@ -64,8 +64,21 @@ class WhiteningInit(Settings):
     """Freeze the weights; the biases are still trained."""
 
 
+class DiscriminantInit(Settings):
+    """Initialize a linear model (`hidden: []`) with the linear discriminant of the training examples (Fisher, 1936).
+
+    It is the linear baseline. Training improves on it where the classes are not normally distributed with the same
+    covariance. Correlated inputs and many classes take random weights many more updates to learn. The loss must take
+    one output per class.
+    """
+
+    name: Literal["discriminant"] = "discriminant"
+
+
 Init = Annotated[
-    PlainInit | NormalInit | UniformInit | ConstantInit | WhiteningInit, Field(discriminator="name"), ByName
+    PlainInit | NormalInit | UniformInit | ConstantInit | WhiteningInit | DiscriminantInit,
+    Field(discriminator="name"),
+    ByName,
 ]
 
 

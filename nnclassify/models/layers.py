@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,10 +13,12 @@ from torch.nn import functional
 
 from nnclassify.errors import ConfigPath, ModelError, dotted, one_line
 from nnclassify.files.python_source import described
+from nnclassify.models.discriminant import discriminant
 from nnclassify.models.layer_settings import (
     Activation,
     BiasInit,
     ConstantInit,
+    DiscriminantInit,
     Head,
     Init,
     Norm,
@@ -25,8 +28,10 @@ from nnclassify.models.layer_settings import (
     WhiteningInit,
 )
 
-Sample = Callable[[], Iterable[Tensor]]
-"""Function that reads some of the training examples as network inputs, `(B, *input_shape)` at a time."""
+Sample = Callable[[], Iterable[tuple[Tensor, Tensor]]]
+"""Function that reads some of the training examples: network inputs `(B, *input_shape)` and targets at a time."""
+MAX_SCORE = 100.0
+"""The largest output that a linear discriminant starts with: a loss with larger ones has no gradient."""
 
 
 class Exponential(nn.Module):
@@ -143,6 +148,8 @@ def initialize(
     elif isinstance(init, WhiteningInit):
         _check_whitening(layer, where)
         layer.weight.requires_grad_(not init.frozen)  # the values are set from the data: see `Model.fit`
+    elif isinstance(init, DiscriminantInit):
+        nn.init.zeros_(layer.weight)  # likewise
     else:
         _PLAIN[init.name](layer.weight)
 
@@ -205,7 +212,7 @@ def whiten(network: nn.Module, name: str, sample: Sample, eps: float) -> None:
 def _covariance(network: nn.Module, name: str, layer: nn.Linear | nn.Conv2d, sample: Sample) -> Tensor:
     """Return the covariance `(F, F)` of the layer's inputs over all positions, in float64 on the CPU."""
     count, total, squares = 0, torch.zeros(()), torch.zeros(())
-    for batch in sample():
+    for batch, _ in sample():
         inputs = batch
         for child_name, child in network.named_children():
             if child_name == name:
@@ -219,6 +226,33 @@ def _covariance(network: nn.Module, name: str, layer: nn.Linear | nn.Conv2d, sam
         count, total, squares = count + len(columns), total + columns.sum(dim=0), squares + columns.T @ columns
     mean = total / count
     return squares / count - torch.outer(mean, mean)
+
+
+@torch.no_grad()
+def discriminate(network: nn.Module, sample: Sample) -> None:
+    """Set the weights of a linear network in place to the linear discriminant of a sample.
+
+    Raises:
+        ModelError: The examples do not have one class each, or the network not one output per class.
+    """
+    layer = network.get_submodule("output_linear")
+    assert isinstance(layer, nn.Linear)
+    batches = [(batch.flatten(1).cpu().double(), of_batch.cpu()) for batch, of_batch in sample()]
+    inputs, targets = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    if targets.ndim != 1 or layer.out_features < 2:
+        raise ModelError(
+            "model.init: discriminant needs one class per example and one output per class; set loss: cross_entropy, "
+            "or another init",
+            ("model", "init"),
+        )
+    weights, offsets = discriminant(inputs.clone(), targets, layer.out_features)
+    # A class that is not in the sample is as rare as one with a single example.
+    offsets = offsets.nan_to_num(neginf=-math.log(len(targets)))
+    # The classes stay the same: examples of a class that are all alike would have scores without limit.
+    factor = min(1.0, MAX_SCORE / float((inputs @ weights + offsets).abs().max()))
+    layer.weight.copy_(factor * weights.T)
+    if layer.bias is not None:
+        layer.bias.copy_(factor * offsets)
 
 
 def batch_norm(kind: type[nn.BatchNorm1d] | type[nn.BatchNorm2d], units: int, options: Norm) -> nn.Module:

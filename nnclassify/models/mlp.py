@@ -30,6 +30,9 @@ class Mlp(DenseModel):
         """Return whether any layer uses batch normalization."""
         return any(self.batch_norm if layer.batch_norm is None else layer.batch_norm for layer in self.hidden)
 
+    def _is_linear(self) -> bool:
+        return not self.hidden
+
     def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
         """Build the network, `(N, *input_shape)` to `(N, num_outputs)`."""
         from torch import nn

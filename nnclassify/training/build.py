@@ -167,10 +167,10 @@ def _check_augment(config: RunConfig, splits: Splits) -> None:
         raise DataError(f"dataset.augment.{option}: {why}", ("dataset", "augment", option))
 
 
-def _sample(examples: Examples, transform: Transform, placement: Placement) -> Iterator[Tensor]:
-    """Yield evenly spaced examples of a split as network inputs, the same in every process of a run."""
+def _sample(examples: Examples, transform: Transform, placement: Placement) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield inputs and targets of evenly spaced examples of a split, the same in every process of a run."""
     for rows in examples.spaced_rows(MAX_SAMPLE).split(SAMPLE_BATCH):
-        yield prepared(examples, rows, transform, placement)[0]
+        yield prepared(examples, rows, transform, placement)
 
 
 def build_trainer(

@@ -11,10 +11,10 @@ from nnclassify.data import Examples, Splits
 from nnclassify.data.encoding import NumberColumn, OneHotColumn
 from nnclassify.data.table_encoder import TableEncoder
 from nnclassify.data.transform import Transform
-from nnclassify.evaluation import baselines as closed_form
 from nnclassify.evaluation import boosting
 from nnclassify.evaluation.baselines import Baselines, FittedBaselines
 from nnclassify.evaluation.intervals import wilson_interval
+from nnclassify.models.discriminant import RIDGE
 from nnclassify.training.build import Components, build_components
 
 
@@ -48,7 +48,7 @@ def test_they_are_those_of_scikit_learn(dataset: str) -> None:
             split.select(torch.arange(len(split))) for split in (components.splits.train, held_against(components))
         )
     )
-    shrinkage = closed_form.RIDGE / (1 + closed_form.RIDGE)
+    shrinkage = RIDGE / (1 + RIDGE)
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage).fit(inputs, targets)
     majority = DummyClassifier().fit(inputs, targets)
     both = found(dataset=dataset)
@@ -124,16 +124,6 @@ def test_the_mean_accuracy_of_the_classes_does_not_follow_their_sizes() -> None:
     assert both.linear_balanced_accuracy == pytest.approx(both.linear, abs=0.02)  # iris: classes of one size
     both = found(dataset="breast_cancer")
     assert abs(both.linear_balanced_accuracy - both.linear) > 0.005
-
-
-def test_of_many_columns_an_equation_for_each_example_gives_the_same_directions() -> None:
-    """The identity of Woodbury against the inverse itself."""
-    generator = torch.Generator().manual_seed(0)
-    apart, means = (torch.randn(rows, 30, generator=generator, dtype=torch.float64) for rows in (20, 3))
-    within = apart.T @ apart / 20
-    within += torch.eye(30) * closed_form.RIDGE * within.diagonal().mean()
-    expected = torch.linalg.inv(within) @ means.T
-    assert torch.allclose(closed_form._directions(apart, means), expected)
 
 
 def test_a_table_of_100_000_columns_has_a_baseline() -> None:

@@ -26,7 +26,7 @@ def images() -> Tensor:
 def whitened(inputs: Tensor, **model: Any) -> nn.Module:
     settings: Any = TypeAdapter(AnyModel).validate_python(model)
     network: nn.Module = settings.build(tuple(inputs.shape[1:]), 3).double()
-    settings.fit(network, lambda: iter(inputs.split(64)))
+    settings.fit(network, lambda: ((batch, torch.zeros(len(batch))) for batch in inputs.split(64)))
     return network
 
 

@@ -80,7 +80,7 @@ def _discriminated(inputs: np.ndarray, targets: Labels, fitted: Rows, judged: Ro
     """Return what a linear discriminant that is fitted to some rows predicts for others."""
     import torch
 
-    from nnclassify.evaluation.baselines import discriminant
+    from nnclassify.models.discriminant import discriminant
 
     num_classes = int(targets.max()) + 1
     weights, offsets = discriminant(torch.from_numpy(inputs[fitted]), torch.from_numpy(targets[fitted]), num_classes)

@@ -121,7 +121,10 @@ def linear_entries(num_examples: int, num_features: int, num_classes: int) -> tu
     why = "a linear model: for these examples, hidden layers would not help (cross-validated on the training split)"
     recipe = recipe_for(num_examples, num_features * num_classes, LINEAR_STEPS)
     recipe = replace(recipe, linear_lr=linear_lr(num_features, num_classes))
-    return [Entry("name", "mlp"), Entry("hidden", [], why)], recipe
+    model = [Entry("name", "mlp"), Entry("hidden", [], why)]
+    if num_examples >= FEATURE_ROWS * num_features:
+        model.append(Entry("init", "discriminant", "starts as the linear baseline, which training may improve"))
+    return model, recipe
 
 
 def _dataset_entries(facts: TableFacts, stated: Mapping[str, Any]) -> list[Entry]:
