@@ -323,16 +323,16 @@ def find_scales(columns: Sequence[ColumnFacts], decimal: str) -> None:
     scale_of: dict[str, float] = {}
     for name, value in largest.items():
         if value in shared:
-            scale_of[_series(name)] = max(value, scale_of.get(_series(name), value))
+            scale_of[column_series(name)] = max(value, scale_of.get(column_series(name), value))
     coded = [facts for facts in numeric if facts.is_coded and not _are_certain_codes(facts)]
     are_many = sum(largest[facts.name] >= SCALE_RANGE for facts in coded) >= SCALE
     are_counts = are_many and sum(_is_count(rows_of[facts.name]) for facts in coded) >= MOST_COUNTS * len(coded)
     for facts in coded:
-        if are_counts or largest[facts.name] <= scale_of.get(_series(facts.name), -1):
+        if are_counts or largest[facts.name] <= scale_of.get(column_series(facts.name), -1):
             facts.is_coded, facts.column = False, NumberColumn(name=facts.name)
 
 
-def _series(name: str) -> str:
+def column_series(name: str) -> str:
     """Return what the names of columns have in common that are numbered, such as `pixel0` and `pixel1`."""
     return re.sub(r"\d+", "#", name)
 

@@ -13,7 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from nnclassify.config.suggest.column_facts import GROUP, IDENTIFIER, SPLIT, ColumnFacts, decide, find_scales, is_split
+from nnclassify.config.suggest.column_facts import (
+    GROUP,
+    IDENTIFIER,
+    SPLIT,
+    ColumnFacts,
+    column_series,
+    decide,
+    find_scales,
+    is_split,
+)
 from nnclassify.config.suggest.table_format import LABEL_NAMES, is_missing, opened
 from nnclassify.data.column_kinds import YEARS
 from nnclassify.data.columns import give_away
@@ -92,6 +101,7 @@ _TOTAL = re.compile(
 )
 """What the first cell of a row of totals says."""
 
+NUMBERING = "numbers the rows"
 TIME = "its dates are in order: the newest are the test split"
 MIN_TIMES, OLDEST = 20, 0.7
 """A date in order has at least so many values, and all classes among this fraction of the rows, the oldest."""
@@ -130,6 +140,8 @@ def table_facts(
     for facts in features:
         decide(facts, decimal, is_certain=is_certain)
     find_scales(features, decimal)
+    if not has_names and features:
+        _leave_out_numbering(features, num_rows)
     if not isinstance(found, str):
         return TableFacts(path, written, num_rows, features, found, guessed=False, classes={})
     of_label = next(facts for facts in columns if facts.name == found)
@@ -341,6 +353,7 @@ def _guessed_label(path: str, columns: Sequence[ColumnFacts], num_rows: int, dec
     last = columns[-1]
     possible = [facts for facts in columns if _why_no_label(facts, num_rows, decimal) is None]
     why = _why_no_label(last, num_rows, decimal) or _why_measured(last, possible, decimal)
+    why = why or _why_feature(columns, possible, has_names=has_names)
     if why is None:
         return last.name
     is_named = last.name.lower() in LABEL_NAMES
@@ -377,6 +390,34 @@ def _why_measured(facts: ColumnFacts, possible: Sequence[ColumnFacts], decimal: 
     if len(values) > MANY_VALUES:
         return f"{len(values)} different numbers, next to columns of words"
     return "years, next to columns of words" if all(value in YEARS for value in values) else None
+
+
+def _why_feature(columns: Sequence[ColumnFacts], possible: Sequence[ColumnFacts], *, has_names: bool) -> str | None:
+    """Return why the last column is rather a feature like others, next to one that may be the label; None if it is not.
+
+    Many tables without a header begin with the label. With a header, the label is not numbered like the features.
+    """
+    first, *between, last = columns
+    series = [column_series(facts.name) for facts in columns]
+    odd = next((facts for facts, name in zip(columns, series, strict=True) if name != series[-1]), None)
+    if has_names:
+        is_numbered = "#" in series[-1] and series.count(series[-1]) == len(columns) - 1
+        return f"numbered like all columns but {odd.name!r}" if odd in possible and odd and is_numbered else None
+    if first not in possible or len(first.counts) > min(MANY_VALUES, len(last.counts)):
+        return None
+    has_values_of_others = any(facts.counts.keys() == last.counts.keys() for facts in between)
+    are_letters = all(len(text) == 1 and text.isalpha() for facts in columns for text in facts.counts)
+    if has_values_of_others or (are_letters and between):
+        return f"values like those of features, and the first column, {first.name!r}, may be the label as well"
+    return None
+
+
+def _leave_out_numbering(columns: Sequence[ColumnFacts], num_rows: int) -> None:
+    """Leave out a first column without a name that numbers the rows from 0 or 1, in any order: often, rows are sorted
+    by class, which the number then tells."""
+    numbers = sorted(int(text) for text in columns[0].counts if re.fullmatch(r"\d{1,9}", text, re.ASCII))
+    if num_rows >= MANY_ROWS and numbers in ([*range(num_rows)], [*range(1, num_rows + 1)]):
+        columns[0].column, columns[0].why_ignored = None, NUMBERING
 
 
 def _is_certain(table: TextRows, columns: Sequence[ColumnFacts]) -> bool:

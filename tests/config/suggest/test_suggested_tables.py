@@ -86,6 +86,51 @@ def test_the_names_given_to_columns_without_a_header_choose_no_label(here: Path)
     assert table_facts("t.data", "x1").classes == {"a": 20, "b": 20}
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        lambda i: f"{'LBR'[i % 3]},{i % 4 + 1},{i // 2 % 4 + 1},{i // 3 % 4 + 1}",  # balance-scale
+        lambda i: f"{i % 2 + 1},{20 + i},{i // 3 % 2 + 1},0.{i},{i // 2 % 2 + 1}",  # hepatitis
+        lambda i: f"{i % 2},{i // 2 % 2},{i // 3 % 2},{i // 5 % 2}",  # SPECT
+        lambda i: f"{'ep'[i % 2]},{'xbs'[i % 3]},{'nbygw'[i % 5]},{'dglmpu'[i % 6]}",  # mushrooms
+        lambda i: (
+            f"{['no-recurrence', 'recurrence'][i % 2]},{'abc'[i % 3]},{['yes', 'no'][i // 2 % 2]},"
+            f"{i % 3},{['yes', 'no'][i // 3 % 2]}"
+        ),  # breast-cancer
+    ],
+)
+def test_without_a_header_a_last_column_like_features_is_not_guessed(here: Path, row: Callable[[int], str]) -> None:
+    Path("t.data").write_text("".join(f"{row(i)}\n" for i in range(60)))
+    with pytest.raises(InputError, match=r"the first column, 'x1', may be the label as well\); .* --label; .*: x1 \("):
+        table_facts("t.data", None)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        lambda i: f"{'xo'[i % 2]},{'xob'[i % 3]},{'xob'[i // 2 % 3]},{['positive', 'negative'][i % 2]}",  # tic-tac-toe
+        lambda i: f"A1{i % 4},{i},{i // 2 % 2 + 1},A{i % 3},{i // 3 % 2 + 1}",  # german
+        lambda i: f"{i % 4},{i // 2 % 4},{i // 3 % 4},{20 + i},{i % 6 + 1}",  # dermatology
+        lambda i: f"{['low', 'high'][i % 2]},{i % 3},{'ab'[i // 2 % 2]},{['acc', 'unacc', 'good'][i % 3]}",  # car
+    ],
+)
+def test_without_a_header_a_last_column_of_other_values_is_the_label(here: Path, row: Callable[[int], str]) -> None:
+    Path("t.data").write_text("".join(f"{row(i)}\n" for i in range(60)))
+    assert table_facts("t.data", None).label == "label"
+
+
+def test_a_last_column_that_is_numbered_like_the_features_is_not_guessed(here: Path) -> None:
+    path = write("D,X1,X2,X3", [f"{i % 2},{i % 5},{i // 2 % 5},{i // 3 % 5}" for i in range(60)])
+    with pytest.raises(InputError, match=r"\(numbered like all columns but 'D'\); choose the label with --label"):
+        suggest(path)
+
+
+def test_without_a_header_numbers_of_rows_are_no_feature(here: Path) -> None:
+    rows = [f"{index + 1},{row}" for index, row in enumerate(numbers(60))]
+    (told,) = [line for line in suggested_lines(rows[0], rows[1:]) if "numbers the rows" in line]
+    assert told == "column 'x1' is not a feature: numbers the rows"
+
+
 def test_a_label_that_is_missing_in_some_rows_names_the_first(here: Path) -> None:
     rows = numbers(30)
     path = write("a,b,kind", [*rows[:20], ",,", "0.5,0.5,", *rows[20:]])  # the row without any value does not count
