@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -204,6 +204,24 @@ def find_run(run: str | None) -> Path:
     from nnclassify.runs.folder import find_checkpoint
 
     return find_checkpoint(run, note=note)
+
+
+def load_noted(path: Path, device: str, overrides: Sequence[str], *, to_predict: bool = False) -> Classifier:
+    """Load a classifier with other settings, with a note if its newest generation is damaged.
+
+    Args:
+        path: The checkpoint.
+        device: auto, cpu, cuda, cuda:N or mps.
+        overrides: `KEY=VALUE` each.
+        to_predict: Whether the inputs are not those of its dataset, of which only the format of CSV files can be set.
+    """
+    from nnclassify.inference.classifier import Classifier
+    from nnclassify.inference.predict import CSV_KEYS
+
+    classifier = Classifier.load(path, device)
+    for text in classifier.notes:
+        note(text)
+    return classifier.overridden(overrides, ["evaluation", *CSV_KEYS] if to_predict else ["dataset", "evaluation"])
 
 
 def takes_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -24,12 +24,12 @@ from nnclassify.cli.options import (
     TrustOption,
     complete_run,
     find_run,
+    load_noted,
     takes_options,
 )
 from nnclassify.cli.outputs import check_output, check_plot
 from nnclassify.cli.printing import note, print_json_list
 from nnclassify.cli.streams import is_terminal
-from nnclassify.cli.use import load_noted
 from nnclassify.errors import InputError, Interrupted, counted, printable, suggestion
 from nnclassify.files.csv_cells import write_csv
 from nnclassify.process import stop_on_signals
@@ -236,9 +236,7 @@ def _copies(folder: Path | None, classifier: Classifier, inputs: Sequence[str]) 
 
 def _predicting_classifier(run: str | None, device: str, overrides: list[str], top_k: int) -> Classifier:
     """Load the classifier of a run, with overrides of how inputs are read."""
-    from nnclassify.inference.predict import CSV_KEYS
-
-    classifier = load_noted(find_run(run), device).overridden(overrides, allowed=["evaluation", *CSV_KEYS])
+    classifier = load_noted(find_run(run), device, overrides, to_predict=True)
     if classifier.is_multi_hot and top_k > 1:
         raise InputError(
             "--top-k: with multi-hot targets each class is predicted independently; --json and --csv list all"

@@ -15,10 +15,10 @@ from nnclassify.cli.options import (
     DeviceOption,
     JsonOption,
     TrustOption,
+    load_noted,
     takes_options,
 )
 from nnclassify.cli.printing import note, print_json
-from nnclassify.cli.use import load_noted
 from nnclassify.errors import InputError, counted, printable
 from nnclassify.process import use_threads
 
@@ -138,11 +138,9 @@ def _check_extra() -> None:
 
 
 def _classifier(run: ChosenRun, device: str) -> Classifier:
-    from nnclassify.inference.predict import CSV_KEYS
-
     use_threads(1)  # before workers are forked: a child cannot use its parent's threads
     path, changes = run.found()
-    return load_noted(path, device).overridden(changes, allowed=["evaluation", *CSV_KEYS])
+    return load_noted(path, device, changes, to_predict=True)
 
 
 def _say_where(url: str, classifier: Classifier, workers: int, *, as_json: bool) -> None:

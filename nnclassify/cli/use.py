@@ -18,6 +18,7 @@ from nnclassify.cli.options import (
     RunsOption,
     TrustOption,
     complete_run,
+    load_noted,
     takes_options,
 )
 from nnclassify.cli.outputs import check_output, check_plot, refuse_input
@@ -95,7 +96,7 @@ def evaluate(
     from nnclassify.inference.evaluation_examples import examples_to_evaluate
     from nnclassify.inference.explained import explained
 
-    classifier = load_noted(path, device).overridden(changes)
+    classifier = load_noted(path, device, changes)
     refuse_input("--csv", table, classifier.config.places().values())
     chosen = examples_to_evaluate(classifier, which.split, which.data, which.label)
     for text in chosen.notes:
@@ -117,16 +118,6 @@ def _save_predictions(classifier: Classifier, predicted: Predicted, table: Path 
         write_predictions(table, [predicted], classifier.class_names)
     if of_run:
         save_evaluated(classifier.path, predicted, classifier.class_names, note)
-
-
-def load_noted(path: Path, device: str) -> Classifier:
-    """Load the classifier, with a note if its newest generation is damaged."""
-    from nnclassify.inference.classifier import Classifier
-
-    classifier = Classifier.load(path, device)
-    for text in classifier.notes:
-        note(text)
-    return classifier
 
 
 @takes_options
