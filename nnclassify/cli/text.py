@@ -158,7 +158,7 @@ def _loss(figures: dict[str, Any]) -> str:
 
 def _selected(figures: dict[str, Any], select_by: str) -> str:
     """Return the metric that selected the best epoch, unless it is the loss or the accuracy."""
-    value = None if select_by in _ALWAYS else figures.get(select_by)
+    value = None if select_by in ("loss", "accuracy") else figures.get(select_by)
     return "" if value is None else f", {METRICS[select_by].label} {value:.4f}"
 
 
@@ -199,10 +199,6 @@ def _calibration_lines(figures: Mapping[str, Any], last_class: str) -> list[str]
             f"{readable(last_class, MAX_NAME)} is predicted if its probability exceeds {figures['threshold']:.3g}"
         )
     return lines
-
-
-_ALWAYS = {"loss", "accuracy"}
-"""Metrics that every table and line contains."""
 
 
 def _class_table(classes: Sequence[ClassReport]) -> str:
@@ -248,15 +244,11 @@ def _largest_confusions(evaluation: Evaluation) -> str:
 
 def prediction_line(prediction: Prediction) -> str:
     """Return the line of an input that could be read: its top classes, or for multi-hot targets the predicted ones."""
-    return printable(f"{prediction.input}: {_named(prediction)}")
-
-
-def _named(prediction: Prediction) -> str:
-    """Return what is predicted, with the prediction set if there is one, and whether the input is unlike the data."""
     top = _top_of(prediction)
     known = f"unsure ({top})" if prediction.unsure else top
     in_set = "" if prediction.classes is None else f"; set: {', '.join(prediction.classes)}"
-    return f"{known}{in_set}" + ("; unlike the training data" if prediction.unlike else "")
+    unlike = "; unlike the training data" if prediction.unlike else ""
+    return printable(f"{prediction.input}: {known}{in_set}{unlike}")
 
 
 def _top_of(prediction: Prediction) -> str:
@@ -298,7 +290,7 @@ def comparison_text(compared: Sequence[ComparedRun], differences: Sequence[Diffe
     """Return a table with a row per run, a table of the config values that differ, and whether accuracies do."""
     rows = [
         [run.name, f"{run.parameters:,}", str(run.epochs), f"{run.seconds:.1f}"]
-        + [_percent(accuracy) for accuracy in run.accuracies.values()]
+        + ["-" if accuracy is None else percent(accuracy) for accuracy in run.accuracies.values()]
         for run in compared
     ]
     header = ["run", "parameters", "epochs", "seconds", "train", "validation", "test"]
@@ -341,7 +333,3 @@ def _examples_table(compared: Sequence[ComparedRun]) -> str:
 
 def _value(value: Any) -> str:
     return "-" if value is None else readable(str(value), MAX_NAME)
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else percent(share)

@@ -95,12 +95,9 @@ def _temperature(run: RunContents, split: str) -> str:
     if temperature == 1:
         return "The probabilities are those of the network: the validation split does not suggest a better temperature."
     if temperature is not None:
-        same = (
-            ". These figures come from the same examples, so they are a little too good"
-            if split == "validation"
-            else ""
-        )
-        return f"The probabilities are calibrated: temperature {temperature:.3g}, fitted to the validation split{same}."
+        text = f"The probabilities are calibrated: temperature {temperature:.3g}, fitted to the validation split."
+        same = " These figures come from the same examples, so they are a little too good."
+        return text + same if split == "validation" else text
     reason = at(run.result, "calibration", "reason")
     return f"Not calibrated: {readable(reason, MAX_REASON)}." if isinstance(reason, str) else ""
 

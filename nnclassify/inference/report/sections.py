@@ -109,13 +109,9 @@ def _told(run: RunContents, scored: Scored, row: int) -> list[str]:
     """Return what is said about an example in a cell: its name, confidence and loss, and its values in a table."""
     name = scored.names[row]
     confidence, loss = percent(scored.confidences[row]), _number(scored.losses[row])
-    return [readable(name, MAX_NAME), confidence, loss, _values_text(run, name)]
-
-
-def _values_text(run: RunContents, name: str) -> str:
-    values = run.examples.values.get(name, [])
-    pairs = zip(run.examples.columns, values, strict=False)
-    return ", ".join(f"{readable(column, MAX_LABEL)} {_written(value)}" for column, value in pairs)
+    pairs = zip(run.examples.columns, run.examples.values.get(name, []), strict=False)
+    values = ", ".join(f"{readable(column, MAX_LABEL)} {_written(value)}" for column, value in pairs)
+    return [readable(name, MAX_NAME), confidence, loss, values]
 
 
 def _written(value: str) -> str:
