@@ -351,14 +351,17 @@ class _Reader:
     def _advice(self) -> str:
         """Return what to set for columns of texts: which columns to leave out, and how to learn from texts."""
         bad, numbers = set(self.problems.columns()), set(self.number_places)
-        good = [self.header[column] for column in sorted(numbers - bad)]
+        is_feature = {self.header.index(name) for name in self.features}
+        good = [self.header[column] for column in sorted(is_feature - bad)]
         advice = ""
         if good and numbers & bad and len(good) <= MAX_NAMES:
-            advice = f"; to use only the other columns, set dataset.features: {yaml_list(good)}"
+            used = f"features: {yaml_list(good)}"
+            if self.wanted.ignored:  # a config states one of the two
+                used = f"ignore: {yaml_list([*self.wanted.ignored, *(self.header[column] for column in sorted(bad))])}"
+            advice = f"; to use only the other columns, set dataset.{used}"
         are_texts = [column for column in numbers & bad if self.problems.count(column, "text") * 2 > len(self.lines)]
         if are_texts and not self.wanted.recognize:
             advice += "; to learn from columns of text too, set dataset.categories: auto"
-        is_feature = {self.header.index(name) for name in self.features}
         if any(self.problems.count(column, "") for column in is_feature):
             advice += "; to replace missing values, set dataset.missing: fill"
         return advice

@@ -214,6 +214,16 @@ def test_all_bad_columns_are_told_at_once(here: Path) -> None:
     assert len(lines) == 11
 
 
+def test_the_columns_that_may_be_used_are_those_that_the_config_learns_from(here: Path) -> None:
+    text = "size,x,who,cabin,shade\n" + "S,1,a,C1,p\nM,2,b,C2,q\n"
+    options = {"categories": {"size": ["S", "M"]}}
+    with pytest.raises(DataError, match=r"set dataset\.features: \[size, x\]"):
+        read(text, here, **options)
+    with pytest.raises(DataError, match=r"set dataset\.ignore: \[who, cabin\]"):
+        read(text, here, **options, ignore=["who"])
+    assert read(text, here, **options, ignore=["who", "cabin"]).feature_names == ["size", "x"]
+
+
 def test_numeric_labels_are_in_numeric_order() -> None:
     assert sorted_labels(["10", "9", "2"]) == ["2", "9", "10"]
     assert sorted_labels(["b", "10", "a"]) == ["10", "a", "b"]

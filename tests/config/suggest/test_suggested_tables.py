@@ -201,6 +201,11 @@ def test_a_few_whole_numbers_of_many_rows_each_are_codes(here: Path) -> None:
     assert dataset_of(write("code,age,x,kind", rows)).categories == {"code": "one_hot"}
 
 
+def test_the_largest_numbers_overflow_nowhere(here: Path) -> None:
+    table = write("x,big,kind", [f"{index % 9},{(1e308, -1e308)[index % 2]},{'ab'[index % 2]}" for index in range(60)])
+    assert "column 'big' is not a feature: says the label 'kind' in other words" in suggest(table).yaml()
+
+
 def test_columns_with_values_far_apart_get_quantiles(here: Path) -> None:
     rng = np.random.default_rng(0)
     plain, income = rng.normal(size=400), np.exp(2 * rng.normal(size=400))
