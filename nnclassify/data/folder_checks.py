@@ -28,7 +28,16 @@ LISTS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xlsx", ".xls", ".mat", ".l
 """Endings of files that may hold images, be data of their own, or list images with their classes."""
 MANY_GROUPS = 20
 """Folders that are called by numbers alone are not classes but groups, such as patients, only if they are so many."""
+SAVE = "save both by numpy.savez('data.npz', x=..., y=...), and give data.npz"
 DOWNLOADED = {
+    "data_batch_1.bin": f"CIFAR-10 in binary: rows = numpy.fromfile(FILE, 'uint8').reshape(-1, 3073); the labels are "
+    f"rows[:, 0], and the images rows[:, 1:].reshape(-1, 3, 32, 32); {SAVE}",
+    "fine_label_names.txt": f"CIFAR-100 in binary: rows = numpy.fromfile(FILE, 'uint8').reshape(-1, 3074); the labels "
+    f"are rows[:, 1], and the images rows[:, 2:].reshape(-1, 3, 32, 32); {SAVE}",
+    "train_X.bin": f"STL-10: the labels are numpy.fromfile('train_y.bin', 'uint8') - 1, and the images numpy.fromfile("
+    f"'train_X.bin', 'uint8').reshape(-1, 3, 96, 96).swapaxes(2, 3); {SAVE}",
+    "_32x32.mat": f"SVHN: found = scipy.io.loadmat(FILE); the labels are found['y'].ravel() % 10, and the images "
+    f"found['X'].transpose(3, 0, 1, 2); {SAVE}",
     "-idx3-ubyte": "MNIST: nnclassify train mnist_cnn dataset.root=FOLDER, which contains MNIST/raw/",
     "data_batch_1": "CIFAR-10: nnclassify train cifar_cnn dataset.root=FOLDER, which contains cifar-10-batches-py/",
 }

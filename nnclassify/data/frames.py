@@ -70,6 +70,7 @@ class ParquetRows:
         self.format = CsvFormat()
         try:
             with parquet.ParquetFile(path) as file:
+                _refuse_images(path, file)
                 self._table = file.read()
         except (ArrowException, OSError) as cause:
             raise DataError(f"{path}: cannot be read ({one_line(cause)}); expected a Parquet file") from cause
@@ -85,6 +86,24 @@ class ParquetRows:
     def where(self, line: int = 0) -> str:
         """Return the name of the file, or of one of its rows."""
         return f"{self.path}:{line}" if line else str(self.path)
+
+
+def _refuse_images(path: Path, file: Any) -> None:
+    """Refuse columns of bytes that are no text, such as the encoded images of a dataset of Hugging Face.
+
+    Raises:
+        DataError: There is such a column.
+    """
+    for batch in itertools.islice(file.iter_batches(1), 1):
+        for name, cell in batch.to_pylist()[0].items():
+            content = cell.get("bytes") if isinstance(cell, dict) else cell
+            if isinstance(content, bytes) and b"\0" in content:
+                at = "['bytes']" if isinstance(cell, dict) else ""
+                raise DataError(
+                    f"{path}: column {name!r} holds encoded images or other bytes; write each image, "
+                    f"row[{name!r}]{at} of pyarrow.parquet.read_table(...).to_pylist(), into a file in a folder "
+                    "that is named after its class, and give the folder that contains these"
+                )
 
 
 def text_of(cell: Any) -> str:

@@ -18,12 +18,17 @@ TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data")
 COMPRESSED_ENDINGS = ("", ".gz", ".bz2", ".xz")
 TABLE_ENDINGS = (*(text + end for text in TEXT_ENDINGS for end in COMPRESSED_ENDINGS), ".parquet", ".pq")
 ARRAY_ENDING = ".npz"
+SAVE = "write inputs and labels by numpy.savez('data.npz', x=..., y=...)"
 OTHER_KINDS = {
     ".zip .tar .tgz .tar.gz .tar.bz2 .tar.xz .7z .rar": "an archive; unpack it, and give the folder or the table",
     ".xlsx .xls .xlsm .ods .numbers": "a workbook; save its sheet as CSV",
     ".npy .pt .pth": "one array; put inputs and targets into an .npz as x and y, or write a config with dataset: "
     "{name: tensors, ...}",
-    ".json .jsonl .ndjson .arff .feather .arrow .orc .pkl .pickle .rds .rdata .mat .h5 .hdf5 .sav .dta .sqlite .db "
+    ".mat": f"a MATLAB file; read it with scipy.io.loadmat, and {SAVE}",
+    ".h5 .hdf5": f"an HDF5 file; read it with h5py, and {SAVE}",
+    ".tfrecord .tfrecords": f"records of TensorFlow; read them with tensorflow_datasets.as_numpy, and {SAVE}",
+    ".bin": f"bytes without a description; read them with numpy.fromfile and reshape, and {SAVE}",
+    ".json .jsonl .ndjson .arff .feather .arrow .orc .pkl .pickle .rds .rdata .sav .dta .sqlite .db "
     ".html .htm .xml .safetensors .idx -ubyte -ubyte.gz": "a format that is not read; convert it to CSV, Parquet or "
     ".npz",
     ".zst .lz4 .z": "compressed in a way that is not read; unpack it first",

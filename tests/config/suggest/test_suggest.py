@@ -79,6 +79,8 @@ def test_what_is_no_data_is_refused(here: Path) -> None:
         suggest("https://example.org/x.csv")
     with pytest.raises(InputError, match=r"page.html: a format that is not read; convert it to CSV"):
         suggest("page.html")
+    with pytest.raises(InputError, match=r"x.mat: a MATLAB file; read it with scipy.io.loadmat, and write .*savez"):
+        suggest("x.mat")
     with pytest.raises(ConfigError, match="no such file"):
         load_config("nothing.csv")
     Path("photos.tar.gz").touch()

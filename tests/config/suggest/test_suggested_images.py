@@ -246,3 +246,19 @@ def test_other_names_of_images_tell_no_classes(names: tuple[str, ...], here: Pat
         Path(f"all/{index}.png").rename("all/" + names[index % len(names)].format(index))
     with pytest.raises(DataError, match=r"no class folder, but \d+ files; (?!.*tell their classes)"):
         suggest("all")
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("data_batch_1.bin", r"CIFAR-10 in binary: rows = numpy.fromfile\(FILE, 'uint8'\).reshape\(-1, 3073\)"),
+        ("data_batch_1", "CIFAR-10: nnclassify train cifar_cnn"),
+        ("fine_label_names.txt", r"CIFAR-100 in binary: .* 3074\); the labels are rows\[:, 1\]"),
+        ("train_X.bin", r"STL-10: .*reshape\(-1, 3, 96, 96\).swapaxes\(2, 3\)"),
+        ("train_32x32.mat", r"SVHN: found = scipy.io.loadmat\(FILE\)"),
+    ],
+)
+def test_downloaded_files_are_named_with_what_reads_them(tmp_path: Path, file: str, told: str) -> None:
+    (tmp_path / file).write_bytes(b"1")
+    with pytest.raises(DataError, match=f"; for the files of {told}"):
+        suggest(str(tmp_path))

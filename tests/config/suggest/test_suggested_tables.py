@@ -597,6 +597,17 @@ def test_a_word_for_a_missing_label_is_shown(here: Path) -> None:
         suggest(path)
 
 
+@pytest.mark.parametrize("is_struct", [True, False])
+def test_images_in_a_parquet_file_are_refused(here: Path, is_struct: bool) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    arrow.parquet = pytest.importorskip("pyarrow.parquet")
+    image = b"\x89PNG\r\n\x1a\n\0\0\0"
+    images = [{"bytes": image, "path": f"{index}.png"} if is_struct else image for index in range(30)]
+    arrow.parquet.write_table(arrow.table({"image": images, "label": [index % 2 for index in range(30)]}), "t.parquet")
+    with pytest.raises(DataError, match=r"t.parquet: column 'image' holds encoded images or other bytes; write each"):
+        suggest("t.parquet")
+
+
 def test_bytes_of_a_parquet_file_are_text(here: Path) -> None:
     arrow = pytest.importorskip("pyarrow")
     arrow.parquet = pytest.importorskip("pyarrow.parquet")
