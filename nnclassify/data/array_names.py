@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable
+from pathlib import Path
 
 from nnclassify.data.split_names import SPLIT_NAMES
 from nnclassify.errors import DataError, one_line
@@ -15,6 +16,17 @@ TARGET_NAMES = ("y", "targets", "target", "labels", "label", "classes", "class",
 """Names of arrays in .npz files, in lower case and without `_`: as they are, or with a split before or behind them."""
 SHORT_SPLITS = {"train": ("tr", "trn"), "test": ("te", "tst", "holdout"), "validation": ("va",)}
 """Names of splits that only arrays have, besides `SPLIT_NAMES`."""
+
+
+def array_files(path: str) -> dict[str, str]:
+    """Return the arrays of an .npz file, or of the .npy files in a folder, by name: each as a config names it.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    if Path(path).is_dir():
+        return {file.stem: str(file) for file in sorted(Path(path).glob("*.npy"))}
+    return {name: f"{path}:{name}" for name in array_names(path)}
 
 
 def array_names(path: str) -> list[str]:
@@ -36,7 +48,7 @@ def array_names(path: str) -> list[str]:
         ) from cause
 
 
-def named_pair(names: Sequence[str], split: str | None = None) -> tuple[str, str] | None:
+def named_pair(names: Iterable[str], split: str | None = None) -> tuple[str, str] | None:
     """Return the names of the inputs and targets of a split, such as `x_test` and `y_test`, or of `x` and `y`.
 
     Args:
@@ -46,7 +58,7 @@ def named_pair(names: Sequence[str], split: str | None = None) -> tuple[str, str
     by_key = {re.sub(r"[\W_]", "", name.lower()): name for name in names}
     splits = [""] if split is None else [*SPLIT_NAMES[split], *SHORT_SPLITS[split]]
 
-    def find(words: Sequence[str]) -> str | None:
+    def find(words: Iterable[str]) -> str | None:
         forms = [form for word in words for name in splits for form in (word + name, name + word)]
         return next((by_key[form] for form in forms if form in by_key), None)
 

@@ -1,10 +1,10 @@
-"""An .npz file of arrays: which are inputs and targets, and a network that suits them."""
+"""An .npz file of arrays, or .npy files in a folder: which are inputs and targets, and a network that suits them."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nnclassify.config.suggest.document import Entry, Suggestion
@@ -12,7 +12,7 @@ from nnclassify.config.suggest.images import TEST, VALIDATION, cnn_entries, sugg
 from nnclassify.config.suggest.linearity import MAX_EXAMPLES, is_linear
 from nnclassify.config.suggest.recipe import loss_entries
 from nnclassify.config.suggest.tables import linear_entries, mlp_entries
-from nnclassify.data.array_names import array_names, named_pair
+from nnclassify.data.array_names import array_files, named_pair
 from nnclassify.data.tensor_files import Tensors, load_tensor, texts_of
 from nnclassify.errors import InputError, counted, some
 
@@ -27,13 +27,14 @@ whose values are looked at."""
 
 
 def suggest_for_arrays(path: str, name: str) -> Suggestion:
-    """Look at the arrays of an .npz file, and suggest a config.
+    """Look at the arrays of an .npz file, or of the .npy files in a folder, and suggest a config.
 
     Raises:
         InputError: The arrays' names do not tell inputs from targets.
         DataError: The file is damaged, or its arrays cannot be learned from.
     """
-    names = array_names(path)
+    arrays = array_files(path)
+    names = [*arrays]
     train = named_pair(names, "train") or named_pair(names)
     if train is None:
         holds = f"the arrays {some(names, 10)}" if names else "no arrays"
@@ -44,7 +45,7 @@ def suggest_for_arrays(path: str, name: str) -> Suggestion:
     given = {split: pair for split in ("validation", "test") if (pair := named_pair(names, split)) is not None}
     files = {"train": train, **given}
     keys = {
-        f"{split}_{kind}": f"{path}:{array}"
+        f"{split}_{kind}": arrays[array]
         for split, pair in files.items()
         for kind, array in zip(("inputs", "targets"), pair, strict=True)
     }
@@ -57,7 +58,7 @@ def suggest_for_arrays(path: str, name: str) -> Suggestion:
     dataset = [Entry("name", "tensors"), *(Entry(key, file) for key, file in keys.items())]
     if axes is not None:
         dataset.append(Entry("axes", axes, "read as images, by their sides and values; remove it if they are not"))
-    names_array, class_names = _class_names(path, names, splits.num_classes)
+    names_array, class_names = _class_names(arrays, splits.num_classes)
     if class_names is not None:
         splits = Tensors.model_validate({**options, "class_names": class_names}).build(0)
         dataset.append(Entry("class_names", class_names, f"the array {names_array}"))
@@ -113,11 +114,11 @@ CLASS_NAMES = ("classnames", "targetnames", "labelnames")
 """Names of arrays with the name of each class, in lower case and without `_`."""
 
 
-def _class_names(path: str, names: Sequence[str], num_classes: int) -> tuple[str | None, list[str] | None]:
+def _class_names(arrays: Mapping[str, str], num_classes: int) -> tuple[str | None, list[str] | None]:
     """Return the array that names the classes, one text each, and the names; None if there is no such array."""
-    for name in names:
+    for name, file in arrays.items():
         if name.lower().replace("_", "") in CLASS_NAMES:
-            texts = texts_of(f"{path}:{name}")
+            texts = texts_of(file)
             if texts is not None and len({*texts}) == len(texts) == num_classes:
                 return name, texts
     return None, None

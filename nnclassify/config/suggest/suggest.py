@@ -94,7 +94,7 @@ def suggest(
     """Look at a user's data, and suggest a config that trains on them.
 
     Args:
-        path: A folder of images, a table or an .npz file.
+        path: A folder of images or of .npy files, a table or an .npz file.
         label: The label column of a table, or of a list of images; a list for multi-hot targets. Default: the only
             candidate.
         stated: What is known of how a table is written, by the options of `FORMAT`, or the `labels` or
@@ -121,7 +121,7 @@ def suggest(
         return found
     if isinstance(label, list) or (label is not None and not is_folder(Path(path))):
         raise InputError(f"{path}: --label {label}: only a table or a list of images has a label column")
-    if is_folder(Path(path)):
+    if is_folder(Path(path)) and (label or stated or not _has_arrays(path)):
         from nnclassify.config.suggest.images import suggest_for_folder
 
         labels = Path(stated["labels"]) if "labels" in stated else None
@@ -129,6 +129,14 @@ def suggest(
     from nnclassify.config.suggest.arrays import suggest_for_arrays
 
     return suggest_for_arrays(path, name)
+
+
+def _has_arrays(folder: str) -> bool:
+    """Return whether a folder has .npy files of inputs and targets, such as `X_train.npy` and `y_train.npy`."""
+    from nnclassify.data.array_names import array_files, named_pair
+
+    names = [*array_files(folder)]
+    return (named_pair(names, "train") or named_pair(names)) is not None
 
 
 def run_name(path: str) -> str:

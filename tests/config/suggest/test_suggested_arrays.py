@@ -161,3 +161,15 @@ def test_a_pointer_of_git_lfs_is_named(here: Path) -> None:
     Path("d.npz").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"d.npz: cannot be read as .npz \(a pointer of Git LFS; run `git lfs pull`\)"):
         suggest("d.npz")
+
+
+@pytest.mark.parametrize("names", [("X_train", "y_train", "X_test", "y_test"), ("X", "Y")])
+def test_a_folder_of_npy_files_is_read_like_an_npz(here: Path, names: tuple[str, ...]) -> None:
+    folder = here / "arrays"
+    folder.mkdir()
+    for name in names:
+        np.save(folder / f"{name}.npy", np.arange(20) % 2 if name.lower()[0] == "y" else np.eye(20, 3))
+    dataset = load_config("arrays").config.dataset
+    assert isinstance(dataset, Tensors)
+    files = [dataset.train_inputs, dataset.train_targets, dataset.test_inputs, dataset.test_targets]
+    assert [*filter(None, files)] == [f"arrays/{name}.npy" for name in names]
