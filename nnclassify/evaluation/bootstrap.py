@@ -33,6 +33,10 @@ one kind (units times classes). More examples than that are divided into random 
 instead: their sums vary like those of the examples, and 2,500 of them tell the variance to within 3%."""
 LEVEL = 0.95
 """The confidence level."""
+MAX_BIAS = 0.7
+"""Bias of the resamples, in standard deviations, that BCa intervals correct. It is larger with few examples of each of
+many classes, since resamples lack some of them: in simulations of 195 classes with 278 and 900 examples, 13% and 30% of
+such intervals of the macro F1 cover the true value."""
 FEW = 100
 """With fewer examples of one of two classes, the variance of the ROC AUC is estimated from too few of them."""
 _NORMAL = NormalDist()
@@ -101,7 +105,8 @@ def bca_interval(statistics: Statistics, weights: Tensor) -> tuple[float, float]
         weights: How often each unit is drawn, `(RESAMPLES, G)`.
 
     Returns:
-        Low and high; None if they are the same, because the metric is in nearly all resamples.
+        Low and high; None if they are the same, because the metric is in nearly all resamples, or if the resamples are
+        biased by more than `MAX_BIAS`.
     """
     total = statistics.sums.sum(dim=0)
     values, whole = statistics.value(weights @ statistics.sums), statistics.value(total)
@@ -112,6 +117,8 @@ def bca_interval(statistics: Statistics, weights: Tensor) -> tuple[float, float]
     half = 0.5 / len(values)
     below = float(((values < whole).double() + (values <= whole).double()).mean()) / 2
     bias = _NORMAL.inv_cdf(min(max(below, half), 1 - half))
+    if abs(bias) > MAX_BIAS:
+        return None
     levels = [_corrected(level, bias, acceleration) for level in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)]
     low, high = values.quantile(torch.tensor(levels, dtype=values.dtype)).tolist()
     return None if math.isclose(low, high) else (low, high)

@@ -173,6 +173,17 @@ def test_what_is_the_same_in_all_resamples_has_no_interval() -> None:
     assert found.keys() == {"accuracy", "roc_auc"} and found["accuracy"] == wilson_interval(12, 12)
 
 
+def test_an_average_over_many_classes_of_few_examples_has_no_interval() -> None:
+    rng = torch.Generator().manual_seed(0)
+    targets = torch.randint(100, (150,), generator=rng)
+    is_right = torch.rand(150, generator=rng) < 0.6
+    predictions = torch.where(is_right, targets, torch.randint(100, (150,), generator=rng))
+    given = MetricInputs(one_hot(predictions, 100).float(), targets, CrossEntropy().build([1] * 100))
+    values, _ = measured(given, [str(index) for index in range(100)])
+    found = metric_intervals(given, values)
+    assert "f1_macro" in values and "f1_macro" not in found and found.keys() >= {"accuracy", "matthews_corrcoef"}
+
+
 def test_multi_hot_metrics_have_intervals() -> None:
     given = judged(4, multi_hot=True)
     values, _ = measured(given, [*"abcd"])
