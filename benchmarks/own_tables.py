@@ -1,9 +1,9 @@
 """`python -m benchmarks.own_tables [TABLE...]`: does `train DATA` reach the linear baseline on small tables?
 
 Trains the config that `init` suggests for each table, unedited, over seeds that also draw the splits, and compares its
-test accuracy with that of the linear model. Without TABLE: scikit-learn's small tables, and three that are made: rows
-that are linear but for noise, many classes of two features, and features that are nearly the same. The label of a table
-is the column that `init` takes for it. `benchmarks/own_tables.md` has the results.
+test accuracy with that of the linear model. Without TABLE: scikit-learn's small tables, and some that are made: rows
+that are linear but for noise, many classes of few features, and features that are correlated or nearly the same. The
+label of a table is the column that `init` takes for it. `benchmarks/own_tables.md` has the results.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def compared(table: str, num_seeds: int, overrides: list[str], folder: Path) -> 
 
 
 def small_tables(folder: Path) -> list[str]:
-    """Write scikit-learn's small tables, and three that are made, as CSV files, and return their paths."""
+    """Write scikit-learn's small tables, and some that are made, as CSV files, and return their paths."""
     from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine, make_blobs
 
     rng = np.random.default_rng(0)
@@ -63,6 +63,10 @@ def small_tables(folder: Path) -> list[str]:
     tables = {"60x5": (inputs, (inputs[:, 0] + inputs[:, 1] + 0.5 * rng.normal(size=60) > 0).astype(int))}
     tables["20_classes"] = make_blobs(460, 2, centers=20, cluster_std=0.8, random_state=0)
     tables["alike"] = alike(rng)
+    tables["100_classes"] = normal_classes(100, np.eye(10))
+    mixed = np.linalg.qr(rng.normal(size=(10, 10)))[0] * np.logspace(0, -1.5, 10)
+    tables["100_classes_correlated"] = normal_classes(100, mixed)
+    tables["20_classes_correlated"] = normal_classes(20, mixed)
     for load in (load_iris, load_wine, load_breast_cancer, load_digits):
         bunch = load()
         tables[load.__name__.removeprefix("load_")] = (bunch.data, bunch.target)
@@ -74,6 +78,15 @@ def small_tables(folder: Path) -> list[str]:
         path.write_text("\n".join([header, *rows]) + "\n")
         paths.append(str(path))
     return paths
+
+
+def normal_classes(num_classes: int, mixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return 20 rows of each class, normally distributed about its mean, of features that a matrix mixes."""
+    rng = np.random.default_rng(0)
+    targets = np.arange(num_classes).repeat(20)
+    means = rng.normal(size=(num_classes, len(mixed)))
+    turned = np.linalg.qr(rng.normal(size=mixed.shape))[0]
+    return (means[targets] + rng.normal(size=(len(targets), len(mixed)))) @ mixed @ turned, targets
 
 
 def alike(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
