@@ -26,6 +26,12 @@ class _Layout(NamedTuple):
     columns: Sequence[int]
     header: Sequence[str] | None = None
 
+    def name(self, row: Sequence[str], identifier: str | None) -> str:
+        """Return the text of a row in the column that names the rows, or an empty text."""
+        if self.header is None or identifier not in self.header:
+            return ""
+        return row[self.header.index(identifier)].strip()
+
 
 def inputs_of(
     table: TextRows,
@@ -34,8 +40,11 @@ def inputs_of(
     encoder: TableEncoder | None = None,
     note: Note = lambda text: None,
     expected: Sequence[str] = (),
-) -> Iterator[tuple[int, list[float] | DataError]]:
-    """Of every row its line, and its features in their order or why there are none.
+    identifier: str | None = None,
+) -> Iterator[tuple[str, list[float] | DataError]]:
+    """Yield the name of every row, and its features in their order or why there are none.
+
+    A row is called by the identifier or, without one or where it is in error, by its file and line.
 
     Args:
         table: The file, or data frame.
@@ -45,6 +54,7 @@ def inputs_of(
         note: Receives, one line each, which categories have no indicator of their own, which columns are ignored, and
             how many rows are empty.
         expected: Columns besides those of the network that are ignored without a note, the label first.
+        identifier: Name of the column that names the rows.
 
     Raises:
         DataError: The file has no row, or its header lacks a feature.
@@ -65,13 +75,13 @@ def inputs_of(
         where = table.where(line)
         try:
             texts = _texts(row, layout, names, where)
-            decimal = table.format.decimal
+            decimal, name = table.format.decimal, layout.name(row, identifier) or where
             if encoder is None:
-                yield line, numbers_of(texts, names, where, decimal)
+                yield name, numbers_of(texts, names, where, decimal)
             else:
-                yield line, encoder.row(texts, where, decimal, note)
+                yield name, encoder.row(texts, where, decimal, note)
         except DataError as error:
-            yield line, error
+            yield where, error
     if line == 0:
         raise DataError(f"{table.where()}: no rows after the header; expected rows of {layout.width} values")
 

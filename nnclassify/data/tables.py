@@ -106,8 +106,8 @@ class Csv(UnsplitDataset):
     newest of the others the validation split; rows of the same time are kept in one split. It is never a feature, since
     its values in the test split are outside of those in the training split."""
     id: str | None = None
-    """Name of a column with a different text in every row, by which rows are called in `manifest.csv` and
-    `predictions.csv`; it is never a feature. Default: rows are called by their line in the file."""
+    """Name of a column with a different text in every row, by which rows are called in `manifest.csv`, in
+    `predictions.csv` and by `predict`; it is never a feature. Default: rows are called by their line in the file."""
     delimiter: Annotated[str, AfterValidator(_one_character)] = ","
     """Field delimiter, such as `;`, or `\\t` for a tab. Spaces after it are ignored. Recognized if it is not set."""
     decimal: Literal[".", ","] = "."

@@ -433,7 +433,7 @@ def reader_of(classifier: Classifier, note: Note, found: Callable[[int], object]
     """Return what reads inputs for a network; see `InputReader` for `note` and `found`."""
     dataset = classifier.config.dataset
     if isinstance(dataset, Csv):
-        return InputReader(classifier.transform, dataset.format(), note, found, dataset.other_columns())
+        return InputReader(classifier.transform, dataset.format(), note, found, dataset.other_columns(), dataset.id)
     return InputReader(classifier.transform, CsvFormat(), note, found)
 
 

@@ -136,6 +136,7 @@ class InputReader:
         note: Called with a line for each file that is not an image, and for each image with further frames.
         found: Called with the number of examples of an item before the first of them is read, if it is known.
         expected: Columns of the training file that are no inputs; others of a table are noted where they are ignored.
+        identifier: The column of a table that names its rows.
     """
 
     transform: Transform
@@ -143,6 +144,7 @@ class InputReader:
     note: Note
     found: Callable[[int], object] = lambda count: None
     expected: Sequence[str] = ()
+    identifier: str | None = None
     noted: set[str] = field(default_factory=set)
 
     def read(self, name: str, item: Any) -> Iterator[RawInput]:
@@ -263,14 +265,13 @@ class InputReader:
         """Read the rows of a data frame, of a Parquet file, or of a CSV file."""
         self._check_flat(rows.where())
         transform = self.transform
-        for line, numbers in inputs_of(
-            rows, transform.columns, transform.num_columns, transform.encoder, self._note_once, self.expected
-        ):
-            where = rows.where(line)
+        encoder, note = transform.encoder, self._note_once
+        named = (self.expected, self.identifier)
+        for name, numbers in inputs_of(rows, transform.columns, transform.num_columns, encoder, note, *named):
             if isinstance(numbers, DataError):
-                yield RawInput(where, error=str(numbers))
+                yield RawInput(name, error=str(numbers))
             else:
-                yield RawInput(where, torch.tensor(numbers, dtype=torch.float64))
+                yield RawInput(name, torch.tensor(numbers, dtype=torch.float64))
 
     def _cells(self, item: Any, name: str) -> Iterator[RawInput]:
         """Read an array of one example or several, of numbers and texts, as a table without names."""

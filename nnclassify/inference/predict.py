@@ -45,7 +45,7 @@ class Prediction:
     """The prediction for one input.
 
     Attributes:
-        input: The file, row or values.
+        input: The file, row or values; for a row of a table, the text in the column of `dataset.id`, if there is one.
         top: Pairs of class and probability, most probable first (with a decision threshold, the predicted class);
             with a prediction set, at least its classes; empty if the input could not be read.
         error: The reason why the input could not be read, or None.

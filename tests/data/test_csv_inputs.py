@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,12 @@ def read(
     text: str, here: Path, names: list[str] | None = NAMES, written: CsvFormat = COMMA
 ) -> dict[int, list[float] | str]:
     (here / "r.csv").write_bytes(text.encode(written.encoding))
-    found = inputs_of(CsvFile(Path("r.csv"), written), names, 2)
-    return {line: str(row) if isinstance(row, DataError) else row for line, row in found}
+    return by_line(inputs_of(CsvFile(Path("r.csv"), written), names, 2))
+
+
+def by_line(found: Iterable[tuple[str, list[float] | DataError]]) -> dict[int, list[float] | str]:
+    lines = ((int(name.removeprefix("r.csv:")), row) for name, row in found)
+    return {line: str(row) if isinstance(row, DataError) else row for line, row in lines}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +88,7 @@ def test_a_net_without_names_takes_columns_in_order(here: Path) -> None:
 def test_an_empty_line_in_one_column_is_a_missing_value(here: Path) -> None:
     (here / "one.csv").write_text("a\n1\n\n3\n\n")
     found = dict(inputs_of(CsvFile(Path("one.csv"), CsvFormat()), ["a"], 1))
-    assert list(found) == [2, 3, 4] and "missing value" in str(found[3])
+    assert list(found) == ["one.csv:2", "one.csv:3", "one.csv:4"] and "missing value" in str(found["one.csv:3"])
 
 
 @pytest.mark.parametrize(
@@ -100,5 +105,19 @@ def test_rows_of_a_file_without_a_header_may_have_columns_that_are_not_used(
 ) -> None:
     Path("r.csv").write_text(text, encoding="utf-8")
     table = CsvFile(Path("r.csv"), CsvFormat(columns=("x1", "x2", "x3", "label")))
-    found = inputs_of(table, ["x2", "x3"], 2, expected=["label", "x1"])
-    assert {line: str(row) if isinstance(row, DataError) else row for line, row in found} == rows
+    assert by_line(inputs_of(table, ["x2", "x3"], 2, expected=["label", "x1"])) == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("b,who,a\n2,892,1\n2, Ann ,1\n2,,1\n", ["892", "Ann", "r.csv:4"]),
+        ("who,a,b\n7,1\n8,1,x\n", ["r.csv:2", "r.csv:3"]),  # errors name the line
+        ("a,b\n1,2\n", ["r.csv:2"]),
+        ("1,2\n", ["r.csv:1"]),
+    ],
+)
+def test_rows_are_called_by_their_identifier(text: str, names: list[str], here: Path) -> None:
+    Path("r.csv").write_text(text, encoding="utf-8")
+    found = inputs_of(CsvFile(Path("r.csv"), COMMA), NAMES, 2, expected=["label", "who"], identifier="who")
+    assert [name for name, _ in found] == names
