@@ -277,7 +277,9 @@ def test_a_scale_of_the_outputs_is_suspected_where_the_untrained_net_shows_it(
     for model in ("{name: mlp, hidden: [16]", "{name: resnet, width: 8, stages: [1]"):
         text = f"dataset: {{name: digits, limit: 300}}\nmodel: {model}, output_scale: {scale}}}\n"
         found = [one for one in suspicions(text, tmp_path) if one.page.id == "NN308"]
-        assert [dict(one.changes[0]) for one in found] == [{"model.output_scale": None}] * is_suspected
+        assert [dict(one.changes[0]) for one in found] == [{"model.output_scale": 1.0}] * is_suspected
+        loaded = load_config(str(tmp_path / "config.yaml"))
+        assert all(changed(loaded.source, loaded.config, one.changes[0]).model.output_scale == 1 for one in found)
 
 
 def test_momentum_is_left_out_where_its_default_is_zero(tmp_path: Path) -> None:

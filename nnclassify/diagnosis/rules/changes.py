@@ -46,8 +46,8 @@ def without_biases(given: RuleInputs) -> Change:
 
 
 def without_scale(given: RuleInputs) -> Change:
-    """Leave the factor of the outputs at its default; empty if it is not set."""
-    return {"model.output_scale": None} if given.config.model.output_scale != 1 else {}
+    """Set the factor of the outputs to its default; empty if that is what it is."""
+    return {"model.output_scale": 1.0} if given.config.model.output_scale != 1 else {}
 
 
 def with_batch_norm(given: RuleInputs) -> Change:
