@@ -171,7 +171,8 @@ def test_texts_are_recognized_and_said_where_the_config_asks(here: Path) -> None
 
 
 def test_one_text_among_numbers_is_an_error_and_no_category(here: Path) -> None:
-    with pytest.raises(DataError, match=r"t.csv:12: column 'n': found 'x4', expected a number$"):
+    only_the_others = r"to use only the other columns, set dataset.features: \[color\]$"
+    with pytest.raises(DataError, match=rf"t.csv:12: column 'n': found 'x4', expected a number; {only_the_others}"):
         read(here, {"n": [row if row != 10 else "x4" for row in range(ROWS)], "color": COLORS}, categories="auto")
 
 

@@ -20,6 +20,9 @@ IMAGE_STEPS, TABLE_STEPS, SMALL_TABLE_STEPS, WIDE_TABLE_STEPS, LINEAR_STEPS = 15
 LINEAR_LR, MAX_LINEAR_LR = 0.1, 10.0
 """Learning rate of a linear model of few classes, and the maximum times the number of features, where larger ones
 diverge."""
+DISCRIMINANT_LR = 0.01
+"""Learning rate of a linear model that starts as the discriminant: it has little left to learn, and larger steps lead away
+from what it knows (`benchmarks/own_tables.md`)."""
 SURE = 500
 """Validation examples from which on their accuracy tells epochs apart; the log loss does with fewer."""
 UNBALANCED = 8
@@ -34,8 +37,8 @@ class Recipe:
         batch_size: Examples per update.
         epochs: Passes over the training split.
         seconds: The estimated time of the run.
-        linear_lr: The learning rate of a linear model, which does not memorize, but takes large steps to converge.
-            None: the recipe is for another model.
+        linear_lr: The learning rate of a linear model, which does not memorize, but takes large steps to converge from
+            random weights. None: the recipe is for another model.
     """
 
     batch_size: int

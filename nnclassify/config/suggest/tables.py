@@ -23,6 +23,7 @@ from nnclassify.config.suggest.document import Entry, Suggestion, values_of
 from nnclassify.config.suggest.images import TEST, VALIDATION, validation_entry
 from nnclassify.config.suggest.linearity import MAX_EXAMPLES, is_linear
 from nnclassify.config.suggest.recipe import (
+    DISCRIMINANT_LR,
     LINEAR_STEPS,
     SMALL_TABLE_STEPS,
     TABLE_STEPS,
@@ -120,11 +121,11 @@ def linear_entries(num_examples: int, num_features: int, num_classes: int) -> tu
     """Return the model section of a linear model, and how long to train it."""
     why = "a linear model: for these examples, hidden layers would not help (cross-validated on the training split)"
     recipe = recipe_for(num_examples, num_features * num_classes, LINEAR_STEPS)
-    recipe = replace(recipe, linear_lr=linear_lr(num_features, num_classes))
     model = [Entry("name", "mlp"), Entry("hidden", [], why)]
-    if num_examples >= FEATURE_ROWS * num_features:
-        model.append(Entry("init", "discriminant", "starts as the linear baseline, which training may improve"))
-    return model, recipe
+    if num_examples < FEATURE_ROWS * num_features:
+        return model, replace(recipe, linear_lr=linear_lr(num_features, num_classes))
+    model.append(Entry("init", "discriminant", "starts as the linear baseline, which training may improve"))
+    return model, replace(recipe, linear_lr=DISCRIMINANT_LR)
 
 
 def _dataset_entries(facts: TableFacts, stated: Mapping[str, Any]) -> list[Entry]:
