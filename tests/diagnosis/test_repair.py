@@ -13,6 +13,7 @@ from nnclassify.diagnosis.findings import Certainty, Change, Evidence, Suspicion
 from nnclassify.diagnosis.rules.architecture import NARROW
 from nnclassify.diagnosis.rules.optimization import HIGH_LR, LOW_LR, SHORT
 from nnclassify.diagnosis.rules.rule import RuleInputs
+from nnclassify.diagnosis.rules.untrained_network import START
 from nnclassify.diagnosis.trials.repair import Repair, repair
 from nnclassify.diagnosis.trials.runner import CurvePoint, TrialOutcome, TrialRunner
 from nnclassify.diagnosis.trials.scores import Scores
@@ -73,6 +74,7 @@ NARROWER = suspicion(NARROW, {"model.hidden": [16]})
 FASTER = suspicion(LOW_LR, {"optimizer.lr": 0.1})
 UNUSUAL, COMMON = FASTER, suspicion(LOW_LR, {"optimizer.lr": 0.1}, "possible")
 SMALLER = suspicion(SHORT, {"batch_size": 32})
+START_SCALE = suspicion(START, {"model.init": "default"})
 
 
 def repaired(runner: MadeUpRunner, *suspicions: Suspicion, baseline: tuple[float, float] = (1.0, 1.0)) -> Repair:
@@ -139,6 +141,42 @@ def test_a_rate_with_which_the_repaired_net_is_good_is_not_warned_of() -> None:
     told = findings_of(YamlSource("net.yaml", {}), given, found, trials, Skill(0.5, []), False)
     assert [one.page.id for one in found.unproved] == ["NN402"]
     assert [(one.id, one.severity) for one in told] == [("NN403", "fault")]
+
+
+@pytest.mark.parametrize(("reached_without", "is_fault"), [(1.0, True), (0.76, False)])
+def test_a_net_that_beats_every_baseline_is_at_fault_where_a_likely_change_helps(
+    reached_without: float, is_fault: bool
+) -> None:
+    def reached(change: Change, seed: int) -> tuple[float, float]:
+        return (reached_without, reached_without) if change else (0.75, 0.75)
+
+    found = repaired(MadeUpRunner(reached), START_SCALE, baseline=(0.7, 0.7))
+    assert bool(found.proofs) is is_fault
+    for matter_of_taste in (COMMON, UNUSUAL):  # many rates are about as good
+        assert not repaired(MadeUpRunner(reached), matter_of_taste, baseline=(0.7, 0.7)).proofs
+
+
+@pytest.mark.parametrize(
+    ("init_alone", "rate_alone", "both", "rate", "is_removed", "is_rate_changed"),
+    [
+        (0.8, 0.95, 1.0, 0.01, True, True),  # the rate alone leaves the cause in place
+        (0.95, 0.95, 0.95, 0.01, True, False),  # the smaller of two that are equal
+        (0.5, 0.95, 1.0, 0.01, True, True),  # the cause shows beside the rate
+        (0.5, 1.0, 1.0, 0.01, False, True),  # nothing shows that the weights are at fault
+        (0.5, 1.0, 1.0, 90.0, True, True),  # but for a rate that nobody uses
+        (0.8, 1.0, 0.6, 0.01, False, True),  # the rate is worse without the cause
+    ],
+)
+def test_a_rate_that_makes_up_for_a_measured_cause_is_tried_against_removing_it(
+    init_alone: float, rate_alone: float, both: float, rate: float, is_removed: bool, is_rate_changed: bool
+) -> None:
+    def reached(tried: Change, seed: int) -> tuple[float, float]:
+        score = {(): 0.5, ("model.init",): init_alone, ("optimizer.lr",): rate_alone}.get(tuple(sorted(tried)), both)
+        return score, score
+
+    found = repaired(MadeUpRunner(reached), suspicion(LOW_LR, {"optimizer.lr": rate}, "possible"), START_SCALE)
+    removal, raised = {"model.init": "default"} if is_removed else {}, {"optimizer.lr": rate} if is_rate_changed else {}
+    assert found.change == {**removal, **raised}
 
 
 class MadeUpInputs:

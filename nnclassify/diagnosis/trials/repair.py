@@ -8,11 +8,13 @@ chance (0) and the best that was reached on the same data (1):
     seed    = the first seed that is stuck                       # the search runs on one seed
     current = train(base, seed)
 
-    repeat up to ROUNDS times, while skill(current) is poor and there is time:
+    repeat up to ROUNDS times, while skill(current) is poor or a likely change is untried, and there is time:
         tried = train(base + change, seed) for each change of each suspicion, likely ones first
         keep those with skill(tried) >= skill(current) + HELPS and a gain above its noise
         for the best TRIES of them, by gain:
             if confirmed: take it, and with it the proofs of causes that help nearly as much
+                if it only makes up for a likely cause, as rates do: try it against removing that cause, with and
+                without it, and take the better
         if none was confirmed:
             for each group of suspicions to try together:
                 train(base + the changes of the group); if that helps, drop changes that are not needed
@@ -36,14 +38,16 @@ from typing import NamedTuple
 
 from nnclassify.diagnosis.findings import CERTAINTIES, Certainty, Change, Suspicion
 from nnclassify.diagnosis.rules.architecture import NARROW
-from nnclassify.diagnosis.rules.optimization import SHORT
+from nnclassify.diagnosis.rules.optimization import HIGH_LR, LOW_LR, SHORT
 from nnclassify.diagnosis.trials.runner import TrialOutcome, TrialRunner, decisive_steps
 from nnclassify.diagnosis.trials.scores import gain_noise
 from nnclassify.diagnosis.trials.seed_outcomes import SeedOutcomes, is_level, num_helped
 from nnclassify.diagnosis.trials.skill import GOOD, POOR, STUCK, Skill
 
-HELPS: dict[Certainty, float] = {"certain": 0.0, "likely": 0.1, "possible": 0.2}
+HELPS: dict[Certainty, float] = {"certain": 0.0, "likely": 0.05, "possible": 0.2}
 """Minimum gain in skill for a change to prove its cause."""
+NEEDED = 0.1
+"""Minimum loss in skill without one of several changes for it to be kept."""
 PROMISING_DEVIATIONS, DEVIATIONS, SURE_DEVIATIONS = 1.0, 2.0, 3.0
 """The gain must also exceed this many standard deviations, which are estimated from few examples: the first number
 applies with one seed, for a change to be repeated over seeds, and once a fault is proven; the second over the seeds;
@@ -53,6 +57,8 @@ REFINES, ENOUGH = 0.05, 0.97
 PERFECT = 0.98
 COSTLY = 0.9
 """Ten times the updates make up for much: a change without them is preferred if it gains nearly as much."""
+COMPENSATES = (HIGH_LR.id, LOW_LR.id, SHORT.id)
+"""Pages whose changes make up for other causes without removing them."""
 ROUNDS, TRIES = 4, 3
 """Maximum number of changes to combine, and of candidates per round that are repeated over seeds."""
 FEW_SEEDS, MANY_SEEDS = 3, 5
@@ -296,7 +302,18 @@ class _Search:
         return outcome
 
     def _is_poor(self, outcome: TrialOutcome) -> bool:
-        return self.skill.expected(outcome) < (ENOUGH if self._is_proved() else GOOD) and self.runner.has_time()
+        return self.skill.expected(outcome) < self._enough() and self.runner.has_time()
+
+    def _enough(self) -> float:
+        """Return the skill that needs no further change.
+
+        A network that is better than every baseline can still be far from what it reaches without an option that nobody
+        else sets like this, so likely changes are tried in any case, but for those of rates, of which many are about as
+        good. A trial that is cut short does not count: the network may only be slower with the option.
+        """
+        if self._is_proved():
+            return ENOUGH
+        return max(GOOD, *map(self._limit, self.open)) if self.current.complete and self.open else GOOD
 
     def _is_proved(self) -> bool:
         """Return whether a fault is proven. A further change then proves no other fault, and needs less evidence."""
@@ -307,7 +324,7 @@ class _Search:
         helped = [
             proof
             for proof in self._tried()
-            if self._helps(proof.suspicion.certainty, proof.suspicion.skill_below, proof.after)
+            if self._helps(proof.suspicion.certainty, self._limit(proof.suspicion), proof.after)
         ]
         ranked = sorted(helped, key=lambda proof: -proof.gain * (COSTLY if proof.suspicion.page.id == SHORT.id else 1))
         for number, best in enumerate(ranked[:TRIES]):
@@ -317,8 +334,60 @@ class _Search:
                     replace(proof, seeds=confirmed.seeds) if proof.change == best.change else proof
                     for proof in _best_of_each(ranked[number:])
                 ]
-                return _KeptChange(best.change, best.after, proofs, confirmed.is_clear)
+                kept = _KeptChange(best.change, best.after, proofs, confirmed.is_clear)
+                return self._undoing(best.suspicion, kept) if best.suspicion.page.id in COMPENSATES else kept
         return None
+
+    def _undoing(self, compensation: Suspicion, kept: _KeptChange) -> _KeptChange:
+        """Return a change that also, or instead, removes a cause that was measured, if that is no worse.
+
+        Other rates and more updates make up for much: a rate that is high enough moves weights that start too large,
+        and leaves them large. Of changes that are equally good, the smallest is chosen.
+        """
+        proved = {proof.suspicion.page.id for proof in kept.proofs}
+        for cause in (one for one in self.open if one.certainty == "likely" and one.page.id not in COMPENSATES):
+            change = self._better_with(cause, compensation, kept.change, is_proved=cause.page.id in proved)
+            if change is not None:
+                after = self._run({**self.base, **change})
+                gain = after.held_out.balanced_accuracy - self.current.held_out.balanced_accuracy
+                parts = [(cause, cause.changes[0]), (compensation, _without(change, cause.changes[0]))]
+                seeds = max(proof.seeds for proof in kept.proofs)
+                proofs = [Proof(one, part, self.current, after, gain, seeds) for one, part in parts if part]
+                named = {proof.suspicion.page.id for proof in proofs}
+                others = [one for one in kept.proofs if one.suspicion.page.id not in named]
+                others = [one for one in others if not _contradict(one.change, change)]
+                return _KeptChange(change, after, [*proofs, *others], kept.is_clear)
+        return kept
+
+    def _better_with(
+        self, cause: Suspicion, compensation: Suspicion, change: Change, *, is_proved: bool
+    ) -> Change | None:
+        """Return the change that removes a cause, alone or together with a compensation; None if it is worse.
+
+        A cause that is not proved yet must gain more than noise beside a compensation that is not odd itself.
+        """
+        removal, judge = cause.changes[0], self.two_fold or self.runner
+        options = [removal, *({**other, **removal} for other in compensation.changes if not set(other) & set(removal))]
+        options.sort(key=lambda option: (len(option), self._is_odd(option)))
+        tried = [(option, judge.run({**self.base, **option}, self.seed)) for option in options if judge.has_time()]
+        if not tried:
+            return None
+        top = max((outcome for _, outcome in tried), key=lambda outcome: outcome.held_out.balanced_accuracy)
+        option = next(option for option, outcome in tried if is_level(outcome, top, PROMISING_DEVIATIONS))
+        pairs = [
+            (judge.run({**self.base, **change}, seed), judge.run({**self.base, **option}, seed))
+            for seed in range(FEW_SEEDS)
+            if judge.has_time() or seed == 0
+        ]
+        before, after = (SeedOutcomes(outcomes) for outcomes in zip(*pairs, strict=True))
+        noise = gain_noise(before.scores, after.scores)
+        is_preferred = is_proved or self._is_odd(change)
+        return option if after.score - before.score > (-noise if is_preferred else noise) else None
+
+    def _is_odd(self, change: Change) -> bool:
+        """Return whether a change sets a learning rate that is not common for the optimizer."""
+        low, high = self.runner.config.optimizer.lr_range()
+        return not low <= change.get("optimizer.lr", low) <= high
 
     def _tried(self) -> Iterator[Proof]:
         """Try the changes of all suspicions, likely ones first, until one is nearly perfect or time is up."""
@@ -326,12 +395,23 @@ class _Search:
         for suspicion, change in self._in_order():
             if not self.runner.may_search() or (perfect and suspicion.certainty == "possible"):
                 return
-            if suspicion.page.id not in perfect:
+            if suspicion.page.id not in perfect and self._is_worth_a_trial(suspicion):
                 after = self._run({**self.base, **change})
                 gain = after.held_out.balanced_accuracy - self.current.held_out.balanced_accuracy
                 yield Proof(suspicion, change, self.current, after, gain)
                 if self.skill.of(after) >= PERFECT:
                     perfect.add(suspicion.page.id)
+
+    def _limit(self, suspicion: Suspicion) -> float:
+        """Return the skill below which a suspicion may be a fault, or a further change an improvement."""
+        if self._is_proved():
+            return ENOUGH
+        is_rate = suspicion.certainty == "likely" and suspicion.page.id in COMPENSATES
+        return GOOD if is_rate else suspicion.skill_below or POOR[suspicion.certainty]
+
+    def _is_worth_a_trial(self, suspicion: Suspicion) -> bool:
+        """Return whether its cause could be a fault of a network that learns well."""
+        return self.skill.expected(self.current) < max(GOOD, self._limit(suspicion))
 
     def _in_order(self) -> list[tuple[Suspicion, Change]]:
         """Return the changes to try: the first of each likely suspicion, their second, ...; then all possible ones."""
@@ -341,12 +421,14 @@ class _Search:
 
     def _several_changes(self) -> _KeptChange | None:
         """Changes of several causes at once, reduced to those that are needed."""
+        if self.skill.expected(self.current) >= GOOD and not self._is_proved():
+            return None
         for suspicions in self.together:
             if not self.runner.may_search():
                 return None
             parts = list(suspicions)
             after = self._run({**self.base, **_union(parts)})
-            if not self._helps("possible", None, after):
+            if not self._helps("possible", ENOUGH if self._is_proved() else POOR["possible"], after):
                 continue
             parts, after = self._needed(parts, after)
             confirmed = self._confirmed("possible", _union(parts))
@@ -365,13 +447,12 @@ class _Search:
             if not fewer or not self.runner.has_time():
                 break
             without = self._run({**self.base, **_union(fewer)})
-            if self.skill.of(without) >= self.skill.of(after) - HELPS["likely"]:
+            if self.skill.of(without) >= self.skill.of(after) - NEEDED:
                 parts, after = fewer, without
         return parts, after
 
-    def _helps(self, certainty: Certainty, skill_below: float | None, after: TrialOutcome) -> bool:
+    def _helps(self, certainty: Certainty, limit: float, after: TrialOutcome) -> bool:
         before = self.current
-        limit = ENOUGH if self._is_proved() else skill_below or POOR[certainty]
         is_large = self._is_large(certainty, SeedOutcomes((before,)), SeedOutcomes((after,)), PROMISING_DEVIATIONS)
         return self.skill.expected(before) < limit and is_large
 
@@ -455,6 +536,10 @@ def _continued(proof: Proof, later: Proof | None) -> Proof:
 def _contradict(change: Change, later: Change) -> bool:
     """Return whether a later change sets an option of an earlier one to another value: both cannot be right."""
     return any(later[path] != change[path] for path in change.keys() & later.keys())
+
+
+def _without(change: Change, part: Change) -> Change:
+    return {path: value for path, value in change.items() if path not in part}
 
 
 def _union(parts: Sequence[Suspicion]) -> dict[str, object]:

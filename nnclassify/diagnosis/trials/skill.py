@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from nnclassify.diagnosis.findings import Certainty
@@ -10,8 +11,9 @@ from nnclassify.diagnosis.trials.runner import TrialOutcome
 
 GOOD = 0.9
 """Skill from which a config needs no repair: nine tenths of the way from chance to the best."""
-POOR: dict[Certainty, float] = {"certain": 1.0, "likely": GOOD, "possible": 0.75}
-"""Skill below which a suspicion of each certainty may be a fault: above it, unusual settings are a matter of taste."""
+POOR: dict[Certainty, float] = {"certain": 1.0, "likely": math.inf, "possible": 0.75}
+"""Skill below which a suspicion of each certainty may be a fault: above it, settings are a matter of taste. A likely
+one is a fault wherever the change helps: skill compares with baselines, which may be far from the best possible."""
 STUCK = POOR["possible"]
 """Skill below which a seed counts as stuck."""
 LEAST_RANGE = 0.05
