@@ -21,8 +21,8 @@ LINEAR_LR, MAX_LINEAR_LR = 0.1, 10.0
 """Learning rate of a linear model of few classes, and the maximum times the number of features, where larger ones
 diverge."""
 DISCRIMINANT_LR = 0.01
-"""Learning rate of a linear model that starts as the discriminant: it has little left to learn, and larger steps lead away
-from what it knows (`benchmarks/own_tables.md`)."""
+"""Learning rate of a linear model that starts as the discriminant: it has little left to learn, and larger steps lead
+away from what it knows (`benchmarks/own_tables.md`)."""
 SURE = 500
 """Validation examples from which on their accuracy tells epochs apart; the log loss does with fewer."""
 UNBALANCED = 8
