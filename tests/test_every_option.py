@@ -139,6 +139,7 @@ BESIDE: dict[str, Values] = {
     "Block.pool_after": {"pool": "max"},
     "Block.pool_size": {"pool": "max"},
     "Cnn.dropout": {"hidden": [4]},
+    "DiscriminantInit": {"hidden": []},
     "Csv.categories": {"path": "texts.csv", "features": ["shade", "tone"]},
     "Folder.crop_fraction": {"resize": "crop"},
     "Csv.columns": {"path": "headless.csv"},
@@ -163,14 +164,16 @@ BESIDE: dict[str, Values] = {
     "Tensors.validation_inputs": {"validation_targets": "targets.npy"},
     "Tensors.validation_targets": {"validation_inputs": "inputs.npy"},
 }
-"""Options, or those of one class, that need others beside them."""
+"""Options, those of one class, or values, that need others beside them."""
+WITHOUT = {"Layer": "DiscriminantInit", "Block": "DiscriminantInit"}
+"""A value that an option of a class cannot have: this one is of linear models, which have no hidden layers."""
 
 
 def member_values(name: str) -> Iterator[tuple[str, Values]]:
     """The options of a class, each changed alone, with what they are called."""
     for key, field in CLASSES[name]["properties"].items():
         for label, value in option_values(name, key, field):
-            beside = BESIDE.get(f"{name}.{key}", BESIDE.get(key, {}))
+            beside = BESIDE.get(f"{name}.{key}", BESIDE.get(key, {})) | BESIDE.get(label, {})
             yield f"{key}={label}", {**SMALL.get(name, {}), **beside, key: value}
 
 
@@ -179,7 +182,7 @@ def option_values(name: str, key: str, field: Values) -> Iterator[tuple[str, Any
     given = GIVEN.get(f"{name}.{key}", GIVEN.get(key))
     found = all_values(field) if given is None else ((str(value), value) for value in given)
     usual = repr(field.get("default"))
-    return ((label, value) for label, value in found if repr(value) != usual)
+    return ((label, value) for label, value in found if repr(value) != usual and label != WITHOUT.get(name))
 
 
 def all_values(field: Values) -> Iterator[tuple[str, Any]]:

@@ -62,7 +62,8 @@ def _dot(one: Bin, count: int) -> dict[str, Any]:
     examples = counted(one.num_examples, "example")
     text = f"{percent(one.confidence)} sure on average: {examples}, {percent(one.accuracy)} right"
     kind = "few" if one.num_examples < FEW_IN_BIN else ""
-    return {**one._asdict(), "radius": 2.5 + 7 * math.sqrt(one.num_examples / count), "text": text, "kind": kind}
+    shown = {"num_examples": one.num_examples, "confidence": one.confidence, "accuracy": one.accuracy}
+    return {**shown, "radius": 2.5 + 7 * math.sqrt(one.num_examples / count), "text": text, "kind": kind}
 
 
 def surest(
