@@ -206,12 +206,8 @@ def train(
     folder = resume or into or create_run_folder(loaded.name, root)
     with folder.locked(ranks.launchers, note):
         checkpointer = _checkpointer(trainer, folder, components, note, is_resumed=resume is not None)
-        config_writer, history, table = (
-            ConfigWriter(folder, components.config),
-            HistoryWriter(folder),
-            TableWriter(folder),
-        )
-        manifest = ManifestWriter(folder, components.splits)
+        history, table, manifest = HistoryWriter(folder), TableWriter(folder), ManifestWriter(folder, components.splits)
+        config_writer = ConfigWriter(folder, components.config)
         report = partial(_save_report, folder, components.splits, note, is_wanted=with_report)
         if trainer.finished and folder.result.is_file():
             checkpointer.save_best()

@@ -30,7 +30,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
         only_first: The number of examples that only the first network predicts correctly.
         only_second: The number of examples that only the second network predicts correctly.
     """
-    # As scipy.stats.binomtest.
+    # The exact binomial test, as scipy.stats.binomtest computes it.
     count, fewer = only_first + only_second, min(only_first, only_second)
     tail = ways = 1
     for number in range(fewer):

@@ -156,13 +156,20 @@ def _unrelated(train: Examples, nearest: Tensor, near: float, reached: float, ch
 
 def best_shift(train: Examples, nearest: Tensor) -> tuple[int, float]:
     """Return the number of rows of the file to shift labels by so that nearest neighbors predict them best, and how
-    well they do. A random split leaves gaps between the rows of a split, so that the labels of all splits are used."""
-    rows = train.indices[: len(nearest)]
-    agreement = {}
+    well they do; 0 rows if no shift can be told.
+
+    A random split leaves gaps between the training rows. Labels that a shift would take from a gap are not used: they
+    may be those of the test split.
+    """
+    rows, agreement = train.indices[: len(nearest)], {}
+    is_train = torch.zeros(len(train.targets), dtype=torch.bool).index_fill_(0, train.indices, True)
     for shift in (*range(-MAX_SHIFT, 0), *range(1, MAX_SHIFT + 1)):
-        targets = train.targets.roll(shift, dims=0)[rows]
-        agreement[shift] = balanced_accuracy(targets[nearest], targets)
-    return max(agreement.items(), key=lambda pair: pair[1])
+        sources = (rows - shift) % len(train.targets)
+        is_known = is_train[sources] & is_train[sources[nearest]]
+        if is_known.sum() >= MIN_EXAMPLES // 4:
+            targets = train.targets[sources]
+            agreement[shift] = balanced_accuracy(targets[nearest][is_known], targets[is_known])
+    return max(agreement.items(), key=lambda pair: pair[1], default=(0, 0.0))
 
 
 def _renumbered(splits: Splits, plain: Baseline) -> list[Finding]:
