@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from nnclassify.config.yaml_reader import YamlPath, YamlSource, has_part, yaml_text
+from nnclassify.config.yaml_reader import YamlPath, YamlSource, has_part
+from nnclassify.config.yaml_writer import yaml_text
 from nnclassify.errors import SYNONYMS, dotted, nearest, printable, some, suggestion
 from nnclassify.settings import (
     CONFLICT,

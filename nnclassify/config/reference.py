@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nnclassify.config.run_config import RunConfig
-from nnclassify.config.yaml_reader import yaml_text
+from nnclassify.config.yaml_writer import yaml_text
 from nnclassify.settings import MAX_INT, Settings, names_of, settings_in
 
 Schema = dict[str, Any]

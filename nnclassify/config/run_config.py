@@ -16,7 +16,8 @@ from nnclassify.config.messages import describe_problems, errors_in, line_of, pa
 from nnclassify.config.search import Misfit, SearchSection, SearchSpace
 from nnclassify.config.suggest.document import Suggestion, with_chosen
 from nnclassify.config.suggest.suggest import EXPECTED, FORMAT, is_data, other_kind, runs_within, suggested_source
-from nnclassify.config.yaml_reader import YamlPath, YamlSource, parse_yaml, path_of_key, read_text, read_yaml, written
+from nnclassify.config.yaml_reader import YamlPath, YamlSource, parse_yaml, path_of_key, read_text, read_yaml
+from nnclassify.config.yaml_writer import written
 from nnclassify.data import AnyDataset
 from nnclassify.data.tables import Csv
 from nnclassify.data.transform import Costs, EvaluationSettings

@@ -22,7 +22,8 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field, JsonValue, WrapValidator
 
 from nnclassify.config.messages import describe, errors_in, path_of, shown
-from nnclassify.config.yaml_reader import YamlPath, YamlSource, inline, path_of_key
+from nnclassify.config.yaml_reader import YamlPath, YamlSource, path_of_key
+from nnclassify.config.yaml_writer import inline
 from nnclassify.errors import ConfigError, dotted, suggestion
 from nnclassify.settings import MAX_INT, PositiveFloat, PositiveInt, Settings, Switch
 

@@ -7,7 +7,6 @@ A number without a fraction is an integer, however it is written: `1e3` is 1000.
 from __future__ import annotations
 
 import codecs
-import io
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from ruamel.yaml.representer import SafeRepresenter
-from ruamel.yaml.resolver import BaseResolver, implicit_resolvers
+from ruamel.yaml.resolver import BaseResolver
 
 from nnclassify.errors import ConfigError, ConfigPath, dotted, one_line, printable
 from nnclassify.files.paths import content_of
@@ -38,7 +36,7 @@ _INDEX = re.compile(r"[0-9]{1,9}")
 _ORDINAL = re.compile(r"([1-9][0-9]{0,8})(?:st|nd|rd|th)")
 
 
-class _CoreResolver(BaseResolver):
+class CoreResolver(BaseResolver):
     """Resolves scalars by the core schema of YAML 1.2, whatever version a `%YAML` directive names."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - ruamel's own name
@@ -84,35 +82,13 @@ for _tag, _pattern, _first in [
     ("int", r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$", list("-+0123456789")),
     ("float", rf"^(?:{_NUMBER}|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$", list("-+0123456789.")),
 ]:
-    _CoreResolver.add_implicit_resolver_base(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
-
-
-class _CautiousResolver(_CoreResolver):
-    """For writing: quotes text that YAML 1.1 or 1.2 would read as something else."""
-
-
-for _, _tag, _regexp, _first in implicit_resolvers:
-    _CautiousResolver.add_implicit_resolver_base(_tag, _regexp, _first)
-
-
-class _Representer(SafeRepresenter):
-    """For writing: represents floats so that YAML 1.1 can read them too."""
-
-    def represent_float(self, data: float) -> ScalarNode:
-        """Represent `1e-05` as `1.0e-05`: YAML 1.1 reads it as text without the `.0`."""
-        node = super().represent_float(data)
-        if "." not in node.value:
-            node.value = node.value.replace("e", ".0e")
-        return node
-
-
-_Representer.add_representer(float, _Representer.represent_float)
+    CoreResolver.add_implicit_resolver_base(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
 
 
 def _composed(text: str) -> Node | None:
     """Parse a YAML text into nodes."""
     yaml = YAML(typ="safe", pure=True)
-    yaml.Resolver, yaml.Composer = _CoreResolver, _BoundedComposer
+    yaml.Resolver, yaml.Composer = CoreResolver, _BoundedComposer
     return cast(Node | None, yaml.compose(text))
 
 
@@ -291,35 +267,6 @@ def _expanded(value: Any, within: YamlPath) -> Any:
     if within[-1:] == (HIDDEN,) and isinstance(value, int) and not isinstance(value, bool):
         return {"units": value}
     return {} if value is None else value
-
-
-def written(data: Any) -> str:
-    """Return plain data as YAML text, with keys in order."""
-    return _dumped(data, is_inline=False)
-
-
-def inline(value: Any) -> str:
-    """Return plain data as it is written after a key, on one line: `{name: mlp, hidden: [8]}`."""
-    return _dumped({"key": value}, is_inline=True).strip().removeprefix("{key: ").removesuffix("}")
-
-
-def _dumped(data: Any, *, is_inline: bool) -> str:
-    yaml: Any = YAML(typ="safe", pure=True)  # Any: ruamel declares its options as None
-    yaml.default_flow_style, yaml.allow_unicode = is_inline, is_inline
-    if is_inline:
-        yaml.width = MAX_BYTES
-    yaml.Resolver, yaml.Representer = _CautiousResolver, _Representer
-    yaml.sort_base_mapping_type_on_output = False
-    text = io.StringIO()
-    yaml.dump(data, text)
-    return text.getvalue()
-
-
-def yaml_text(value: Any) -> str:
-    """Format a scalar as in a config."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return repr(value)
 
 
 def read_yaml(path: Path) -> YamlSource:

@@ -15,7 +15,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nnclassify.config.run_config import search_space
 from nnclassify.config.search import SEARCH, Choices, IntRange, LogRange, Parameter, Range
-from nnclassify.config.yaml_reader import YamlSource, inline, written
+from nnclassify.config.yaml_reader import YamlSource
+from nnclassify.config.yaml_writer import inline, written
 from nnclassify.diagnosis.fix import edited
 from nnclassify.errors import SaveError, counted, one_line, shell_command
 from nnclassify.evaluation.metrics import METRICS

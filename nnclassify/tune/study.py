@@ -23,7 +23,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nnclassify.config.run_config import LoadedConfig, RunConfig, load_source, search_space
 from nnclassify.config.search import SEARCH, SearchSpace
-from nnclassify.config.yaml_reader import Override, inline
+from nnclassify.config.yaml_reader import Override
+from nnclassify.config.yaml_writer import inline
 from nnclassify.errors import CheckpointError, InputError, NNClassifyError, one_line
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.atomic_write import write_text

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nnclassify.config.run_config import RunConfig, load_config
-from nnclassify.config.yaml_reader import YamlSource, parse_yaml, read_yaml, written
+from nnclassify.config.yaml_reader import YamlSource, parse_yaml, read_yaml
+from nnclassify.config.yaml_writer import written
 from nnclassify.errors import ConfigError
 
 any_input = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

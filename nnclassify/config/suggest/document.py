@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nnclassify.config.yaml_reader import inline
+from nnclassify.config.yaml_writer import inline
 from nnclassify.errors import ConfigPath, printable
 
 CHOSEN = "as chosen"
