@@ -53,8 +53,9 @@ def describe_problems(errors: Iterable[ErrorDetails], source: YamlSource, root: 
     expected: dict[YamlPath, list[ErrorDetails]] = {}
     for error in errors:
         expected.setdefault(path_of(error, source.data), []).append(error)
+    outer = {path[:length] for path in expected for length in range(len(path))}  # what has an error further in
     for path, alternatives in [*expected.items()]:
-        if any(inner[: len(path)] == path and inner != path for inner in expected):
+        if path in outer:
             if meant := [error for error in alternatives if error["type"] not in _OTHER_FORMS]:
                 expected[path] = meant
             else:
