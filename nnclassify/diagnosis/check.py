@@ -29,7 +29,8 @@ from nnclassify.diagnosis.rules.facts import data_facts
 from nnclassify.diagnosis.rules.rule import RuleInputs, hidden_layers_of, suspect
 from nnclassify.diagnosis.trials.experiments import RangeTest, overfit_one_batch, range_test
 from nnclassify.diagnosis.trials.reference_networks import Baseline, label_findings, train_baseline
-from nnclassify.diagnosis.trials.repair import DEVIATIONS, Repair, repair
+from nnclassify.diagnosis.trials.repair import DEVIATIONS, repair
+from nnclassify.diagnosis.trials.repair_result import Repair
 from nnclassify.diagnosis.trials.runner import (
     TrialOutcome,
     TrialRunner,

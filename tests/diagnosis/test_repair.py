@@ -14,7 +14,8 @@ from nnclassify.diagnosis.rules.architecture import NARROW
 from nnclassify.diagnosis.rules.optimization import HIGH_LR, LOW_LR, SHORT
 from nnclassify.diagnosis.rules.rule import RuleInputs
 from nnclassify.diagnosis.rules.untrained_network import START
-from nnclassify.diagnosis.trials.repair import Repair, repair
+from nnclassify.diagnosis.trials.repair import repair
+from nnclassify.diagnosis.trials.repair_result import Repair
 from nnclassify.diagnosis.trials.runner import CurvePoint, TrialOutcome, TrialRunner
 from nnclassify.diagnosis.trials.scores import Scores
 from nnclassify.diagnosis.trials.skill import Skill

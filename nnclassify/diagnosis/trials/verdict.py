@@ -18,7 +18,7 @@ from nnclassify.diagnosis.outcome_pages import (
     WORSE_THAN_PLAIN,
 )
 from nnclassify.diagnosis.rules.rule import RuleInputs
-from nnclassify.diagnosis.trials.repair import LongerRun, Proof, Repair
+from nnclassify.diagnosis.trials.repair_result import LongerRun, Proof, Repair
 from nnclassify.diagnosis.trials.runner import TrialOutcome, completed, decisive_steps
 from nnclassify.diagnosis.trials.skill import GOOD, STUCK, Skill
 from nnclassify.evaluation.percent import percent
