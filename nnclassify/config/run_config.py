@@ -14,6 +14,7 @@ from pydantic_core import PydanticKnownError
 from nnclassify.config.finding_ids import FINDING_IDS, no_such_finding
 from nnclassify.config.messages import describe_problems, errors_in, line_of, path_of
 from nnclassify.config.search import Misfit, SearchSection, SearchSpace
+from nnclassify.config.suggest.chosen_columns import LISTS, ROLES, ChosenColumns
 from nnclassify.config.suggest.document import Suggestion, with_chosen
 from nnclassify.config.suggest.suggest import EXPECTED, FORMAT, is_data, other_kind, runs_within, suggested_source
 from nnclassify.config.yaml_reader import YamlPath, YamlSource, parse_yaml, path_of_key, read_text, read_yaml
@@ -276,19 +277,26 @@ def suggested_config(data: str, overrides: Sequence[str]) -> tuple[Suggestion, L
         ConfigError: The overrides are wrong; the message lists all problems, one per line.
         InputError: No config can be suggested for the data.
     """
-    suggestion, source = suggested_source(data, *_stated(overrides))
-    loaded = load_source(source, suggestion.name, overrides)
-    chosen = [path for path, line in source.lines.items() if isinstance(line, str)]
-    return replace(suggestion, entries=with_chosen(suggestion.entries, source.data, chosen)), loaded
+    label, stated, chosen = _stated(overrides)
+    suggestion, source = suggested_source(data, label, stated, chosen)
+    others = [override for override in overrides if not chosen.lists(_path(override))]  # those are in the suggestion
+    loaded = load_source(source, suggestion.name, others)
+    set_by_hand = [path for path, line in source.lines.items() if isinstance(line, str)]
+    return replace(suggestion, entries=with_chosen(suggestion.entries, source.data, set_by_hand)), loaded
 
 
-def _stated(overrides: Sequence[str]) -> tuple[Any, dict[str, Any]]:
-    """Return the label column that an override sets, or None, and what others say of how the data is written.
+def _path(override: str) -> YamlPath:
+    return path_of_key(override.partition("=")[0])
+
+
+def _stated(overrides: Sequence[str]) -> tuple[Any, dict[str, Any], ChosenColumns]:
+    """Return the label column that an override sets, or None, and what others say of how the data is written and of the
+    columns of a table.
 
     Raises:
         ConfigError: They are wrong.
     """
-    stated = {path_of_key(override.partition("=")[0]): override for override in overrides}
+    stated = {_path(override): override for override in overrides}
     texts = {
         key: stated["dataset", key].partition("=")[2]
         for key in ("label", "labels", "classes")
@@ -296,12 +304,15 @@ def _stated(overrides: Sequence[str]) -> tuple[Any, dict[str, Any]]:
     }
     found = {key: parse_yaml(text, f"dataset.{key}") for key, text in texts.items()}
     label, of_list = found.pop("label", None), {key: value for key, value in found.items() if isinstance(value, str)}
-    of_format = [stated["dataset", key] for key in FORMAT if ("dataset", key) in stated]
-    if not of_format:
-        return label, of_list
+    keys = {("dataset", key) for key in (*FORMAT, *LISTS, *ROLES)}
+    of_table = [override for override in overrides if _path(override)[:2] in keys]
+    if not of_table:
+        return label, of_list, ChosenColumns()
     some_table = read_text("dataset: {name: csv, path: data}\nmodel: {name: mlp, hidden: []}", "")
-    dataset = load_source(some_table, "", of_format).config.dataset
-    return label, of_list | {key: getattr(dataset, key) for key in FORMAT if key in dataset.model_fields_set}
+    dataset = load_source(some_table, "", of_table).config.dataset
+    assert isinstance(dataset, Csv)
+    written = {key: getattr(dataset, key) for key in FORMAT if key in dataset.model_fields_set}
+    return label, of_list | written, ChosenColumns.of(dataset, some_table.data["dataset"])
 
 
 def load_source(source: YamlSource, name: str, overrides: Sequence[str] = (), *, of_run: bool = False) -> LoadedConfig:

@@ -153,15 +153,16 @@ def column_of(name: str, kind: Kind | None, counts: Mapping[str, int], decimal: 
         return YesNoColumn(name=name)
     if kind is None and (form := date_format(name, counts)) is not None:
         return DateColumn(name=name, format=form)
-    return OneHotColumn(name=name, most=kind) if isinstance(kind, int) else _categories_of(name, counts, decimal)
+    return OneHotColumn(name=name, most=kind) if isinstance(kind, int) else _categories_of(name, kind, counts, decimal)
 
 
-def _categories_of(name: str, counts: Mapping[str, int], decimal: str) -> AnyColumn:
-    """Return the column of categories; with too many texts for them, of formatted numbers, or raise a `DataError`."""
+def _categories_of(name: str, kind: Kind | None, counts: Mapping[str, int], decimal: str) -> AnyColumn:
+    """Return the column of categories; with too many texts for them, of formatted numbers if no kind is stated, or
+    raise a `DataError`."""
     present = {text: count for text, count in counts.items() if not is_missing_category(text)}
     found, rows = len(present), sum(present.values())
     if found > min(MAX_CATEGORIES, max(FEW_CATEGORIES, rows / MIN_ROWS)):
-        if (numbers := formatted_column(name, present, decimal)) is not None:
+        if kind is None and (numbers := formatted_column(name, present, decimal)) is not None:
             return numbers
         _, _, hint = why_no_number(next(iter(present)))[1].partition("; ")
         raise DataError(

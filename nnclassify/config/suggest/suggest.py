@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from nnclassify.config.suggest.chosen_columns import NONE_CHOSEN, ChosenColumns
 from nnclassify.config.suggest.document import Suggestion
 from nnclassify.config.yaml_reader import YamlSource, read_text
 from nnclassify.errors import InputError, shell_command
@@ -89,7 +90,10 @@ def _why_no_data(path: str) -> str:
 
 
 def suggest(
-    path: str, label: str | list[str] | None = None, stated: Mapping[str, Any] = MappingProxyType({})
+    path: str,
+    label: str | list[str] | None = None,
+    stated: Mapping[str, Any] = MappingProxyType({}),
+    chosen: ChosenColumns = NONE_CHOSEN,
 ) -> Suggestion:
     """Look at a user's data, and suggest a config that trains on them.
 
@@ -99,6 +103,7 @@ def suggest(
             candidate.
         stated: What is known of how a table is written, by the options of `FORMAT`, or the `labels` or
             `classes` of a folder.
+        chosen: What the user says of the columns of a table.
 
     Raises:
         DataError: The data cannot be learned from.
@@ -114,7 +119,8 @@ def suggest(
 
         if label is None and not stated and lists_images(Path(path)):
             return suggest_for_folder(str(Path(path).parent), name, Path(path))
-        found = suggest_for_table(path, name, label, {key: stated[key] for key in FORMAT if key in stated})
+        of_format = {key: stated[key] for key in FORMAT if key in stated}
+        found = suggest_for_table(path, name, label, of_format, chosen)
         if isinstance(label, str) and lists_images(Path(path), label):
             words = ("train", Path(path).parent, f"dataset.labels={path}", "--label", label)
             found.found.append(f"{path}: read as a table, but names images; to train on these: {shell_command(*words)}")
@@ -149,8 +155,11 @@ def run_name(path: str) -> str:
 
 
 def suggested_source(
-    path: str, label: str | list[str] | None, stated: Mapping[str, Any] = MappingProxyType({})
+    path: str,
+    label: str | list[str] | None,
+    stated: Mapping[str, Any] = MappingProxyType({}),
+    chosen: ChosenColumns = NONE_CHOSEN,
 ) -> tuple[Suggestion, YamlSource]:
     """Return a suggested config, read as if from a file; see `suggest`."""
-    suggestion = suggest(path, label, stated)
+    suggestion = suggest(path, label, stated, chosen)
     return suggestion, read_text(suggestion.yaml(), f"config for {path}")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from nnclassify.config.suggest.chosen_columns import NONE_CHOSEN, TIME, ChosenColumns
 from nnclassify.config.suggest.column_facts import (
     GROUP,
     IDENTIFIER,
@@ -30,7 +31,7 @@ from nnclassify.data.csv_header import HEADER_AGAIN, Row, is_header_again
 from nnclassify.data.csv_rows import TextRows, as_number
 from nnclassify.data.encoding import DateColumn
 from nnclassify.data.labels import classes_of, why_no_class
-from nnclassify.errors import DataError, InputError, counted, some
+from nnclassify.errors import DataError, InputError, counted, some, suggestion
 
 MANY_ROWS = 20
 """In fewer rows, a column with a value for each class is a coincidence."""
@@ -54,6 +55,7 @@ class TableFacts:
         label: The label column, or the columns of multi-hot targets.
         guessed: Whether the label was guessed.
         classes: The training examples of each class; empty for multi-hot targets.
+        chosen: What the user says of columns.
     """
 
     path: str
@@ -63,6 +65,7 @@ class TableFacts:
     label: str | list[str]
     guessed: bool
     classes: dict[str, int]
+    chosen: ChosenColumns = NONE_CHOSEN
 
     @property
     def used(self) -> list[ColumnFacts]:
@@ -72,25 +75,32 @@ class TableFacts:
     @property
     def identifier(self) -> str | None:
         """The column that names the rows, or None."""
+        if "id" in self.chosen.values:
+            return str(self.chosen.values["id"])
         found = [facts for facts in self.columns if facts.why_ignored == IDENTIFIER and not facts.num_missing]
         return found[0].name if found and len(found[0].counts) == self.num_rows else None
 
     @property
     def group(self) -> str | None:
         """The column that names the group of each row, such as its patient; None if there is none, or several."""
-        found = [facts.name for facts in self.columns if facts.why_ignored == GROUP]
-        return found[0] if len(found) == 1 and self.split is None else None
+        return self._only("group", GROUP) if self.split is None and "time" not in self.chosen.values else None
 
     @property
     def time(self) -> str | None:
         """The column of dates that are in order, or None if there is none, or several."""
-        found = [facts.name for facts in self.columns if facts.why_ignored == TIME]
-        return found[0] if found else None
+        return self._only("time", TIME)
 
     @property
     def split(self) -> ColumnFacts | None:
         """The column that gives the split of each row, or None."""
-        return next((facts for facts in self.columns if facts.why_ignored == SPLIT), None)
+        found = [facts for facts in self.columns if facts.why_ignored == SPLIT]
+        return next((facts for facts in found if facts.name == self.chosen.values.get("split", facts.name)), None)
+
+    def _only(self, option: str, why: str) -> str | None:
+        """Return the column that the user names in an option, or else the only one that is not used for a reason."""
+        found = [facts.name for facts in self.columns if facts.why_ignored == why]
+        chosen = self.chosen.values.get(option)
+        return chosen if chosen is not None else found[0] if len(found) == 1 else None
 
 
 COPY = "says the label"
@@ -102,13 +112,15 @@ _TOTAL = re.compile(
 """What the first cell of a row of totals says."""
 
 NUMBERING = "numbers the rows"
-TIME = "its dates are in order: the newest are the test split"
 MIN_TIMES, OLDEST = 20, 0.7
 """A date in order has at least so many values, and all classes among this fraction of the rows, the oldest."""
 
 
 def table_facts(
-    path: str, label: str | list[str] | None, stated: Mapping[str, Any] = MappingProxyType({})
+    path: str,
+    label: str | list[str] | None,
+    stated: Mapping[str, Any] = MappingProxyType({}),
+    chosen: ChosenColumns = NONE_CHOSEN,
 ) -> TableFacts:
     """Read the first rows of a table, and find out what its columns hold.
 
@@ -116,6 +128,7 @@ def table_facts(
         path: The file.
         label: The label column or columns; None: the only candidate.
         stated: Options that say how it is written.
+        chosen: What the user says of its columns.
 
     Raises:
         DataError: It cannot be read, or has no rows.
@@ -131,25 +144,25 @@ def table_facts(
     decimal = table.format.decimal
     _refuse_second_header(table, header, columns)
     has_names = "columns" not in written or "columns" in stated
-    found = label if label is not None else _guessed_label(path, columns, num_rows, decimal, has_names=has_names)
+    may_be_label = [facts for facts in columns if facts.name not in chosen.named()] or columns
+    found = label if label is not None else _guessed_label(path, may_be_label, num_rows, decimal, has_names=has_names)
     labels = [found] if isinstance(found, str) else found
-    if absent := [name for name in labels if name not in header]:
-        raise InputError(f"{path}: no column {absent[0]!r} (--label); columns: {some(header, 20)}")
+    _refuse_absent(path, header, dict.fromkeys(labels, "--label") | chosen.named())
     features = [facts for facts in columns if facts.name not in labels]
-    is_certain = _is_certain(table, columns)
-    for facts in features:
-        decide(facts, decimal, is_certain=is_certain)
-    find_scales(features, decimal)
-    if not has_names and features:
-        _leave_out_numbering(features, num_rows)
+    _decide_all(table, features, columns, num_rows, has_names=has_names)
+    chosen.assign_roles(features)
     if not isinstance(found, str):
-        return TableFacts(path, written, num_rows, features, found, guessed=False, classes={})
+        chosen.assign_kinds(path, features, decimal)
+        return TableFacts(path, written, num_rows, features, found, guessed=False, classes={}, chosen=chosen)
     of_label = next(facts for facts in columns if facts.name == found)
     of_label.counts = of_label.class_counts()
     _refuse_totals(table, dict(zip(header, map(str.strip, last[1]), strict=True)), columns, of_label, last[0])
     if num_rows >= MANY_ROWS:
         _leave_out_copies(table, header, columns, of_label, is_guessed=label is None)
-        _find_time(table, header, columns, of_label)
+        if not chosen.values.keys() & {"time", "group", "split"}:
+            _find_time(table, header, features, of_label)
+    chosen.assign_roles(features)
+    chosen.assign_kinds(path, features, decimal)
     classes = classes_of(of_label.counts, decimal).rows(of_label.counts)
     if len(classes) < 2:
         only = some([*classes]) or "no label"
@@ -157,7 +170,27 @@ def table_facts(
         raise DataError(
             f"{path}: column {found!r}: only one class ({only}){missing}; choose another label with --label"
         )
-    return TableFacts(path, written, num_rows, features, found, label is None, classes)
+    return TableFacts(path, written, num_rows, features, found, label is None, classes, chosen)
+
+
+def _decide_all(
+    table: TextRows, features: Sequence[ColumnFacts], columns: Sequence[ColumnFacts], num_rows: int, *, has_names: bool
+) -> None:
+    """Find out what kind of column each one but the label is, and whether it is of use."""
+    is_certain = _is_certain(table, columns)
+    for facts in features:
+        decide(facts, table.format.decimal, is_certain=is_certain)
+    find_scales(features, table.format.decimal)
+    if not has_names and features:
+        _leave_out_numbering(features, num_rows)
+
+
+def _refuse_absent(path: str, header: Sequence[str], named: Mapping[str, str]) -> None:
+    """Refuse names of columns, each with its option, that the header lacks."""
+    for name, option in named.items():
+        if name not in header:
+            known = f"{suggestion(name, header)}; columns: {some(header, 20)}"
+            raise InputError(f"{path}: no column {name!r} ({option}){known}")
 
 
 def _refuse_twice(table: TextRows, names: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from nnclassify.config.suggest.chosen_columns import NONE_CHOSEN, TIME, ChosenColumns
 from nnclassify.config.suggest.column_facts import (
     FEW_CATEGORIES,
     GROUP,
@@ -19,7 +20,7 @@ from nnclassify.config.suggest.column_facts import (
     are_padded,
     splits_of,
 )
-from nnclassify.config.suggest.document import Entry, Suggestion, values_of
+from nnclassify.config.suggest.document import CHOSEN, Entry, Suggestion, values_of
 from nnclassify.config.suggest.images import TEST, VALIDATION, validation_entry
 from nnclassify.config.suggest.linearity import MAX_EXAMPLES, is_linear
 from nnclassify.config.suggest.recipe import (
@@ -33,7 +34,7 @@ from nnclassify.config.suggest.recipe import (
     loss_entries,
     recipe_for,
 )
-from nnclassify.config.suggest.table_facts import LOOKED_AT, TIME, TableFacts, table_facts
+from nnclassify.config.suggest.table_facts import LOOKED_AT, TableFacts, table_facts
 from nnclassify.data.column_kinds import kind_text
 from nnclassify.data.columns import is_identifier
 from nnclassify.data.encoding import DateColumn, FormattedNumberColumn, NumberColumn, OneHotColumn
@@ -63,7 +64,11 @@ _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 
 
 def suggest_for_table(
-    path: str, name: str, label: str | list[str] | None, stated: Mapping[str, Any] = MappingProxyType({})
+    path: str,
+    name: str,
+    label: str | list[str] | None,
+    stated: Mapping[str, Any] = MappingProxyType({}),
+    chosen: ChosenColumns = NONE_CHOSEN,
 ) -> Suggestion:
     """Look at a table, and suggest a config.
 
@@ -72,12 +77,13 @@ def suggest_for_table(
         name: The name of the runs.
         label: The label column, or columns of a multi-hot label; None: the only candidate.
         stated: Options that say how it is written; the others are recognized.
+        chosen: What the user says of its columns.
 
     Raises:
         DataError: It cannot be read or learned from.
         InputError: Which column is the label is not clear.
     """
-    facts = table_facts(path, label, stated)
+    facts = table_facts(path, label, stated, chosen)
     if not facts.used:
         reasons = _reasons(facts.columns) or "no other column"
         raise DataError(f"{path}: nothing to learn the label {facts.label!r} from ({reasons})")
@@ -142,35 +148,48 @@ def _dataset_entries(facts: TableFacts, stated: Mapping[str, Any]) -> list[Entry
     taken = {facts.identifier, facts.group, facts.time, facts.split.name if facts.split else None}
     ignored = [column for column in facts.columns if column.column is None and column.name not in taken]
     ignored = [column for column in ignored if column.why_ignored != INDEX]  # the reader leaves it out itself
-    if ignored:
+    if features := facts.chosen.columns("features"):
+        entries.append(Entry("features", features, CHOSEN))
+    elif ignored:
         entries.append(Entry("ignore", [column.name for column in ignored], _reasons(ignored)))
-    categories: dict[str, Any] = {}
-    for column in facts.used:
-        if not isinstance(column.column, NumberColumn | FormattedNumberColumn | DateColumn):
-            kind = "one_hot" if isinstance(column.column, OneHotColumn) else "yes_no"
-            categories[column.name] = FEW_CATEGORIES if column.is_trimmed else kind
-    if categories:
-        coded = some([column.name for column in facts.used if column.is_coded], 5)
-        comment = f"; remove {coded} from the list if the order of its numbers means something" if coded else ""
-        entries.append(Entry("categories", categories, f"a feature for each category{comment}"))
-    if dates := [column.name for column in facts.used if isinstance(column.column, DateColumn)]:
-        entries.append(Entry("dates", dates, "days since 1970-01-01"))
-    if numbers := [column.name for column in facts.used if isinstance(column.column, FormattedNumberColumn)]:
-        entries.append(Entry("numbers", numbers, "with units or separators, or times; the format is recognized"))
-    entries += _quantile_entries(facts)
+    entries += [*_kind_entries(facts), *_quantile_entries(facts)]
     if num_missing := sum(column.num_missing for column in facts.used):
         comment = f"{counted(num_missing, 'missing value')}: the median or the most frequent category, and a marker"
         entries.append(Entry("missing", "fill", comment))
     return entries
 
 
+def _kind_entries(facts: TableFacts) -> list[Entry]:
+    entries: list[Entry] = []
+    categories: dict[str, Any] = {}
+    chosen = facts.chosen.mapping("categories", "one_hot")
+    for column in facts.used:
+        if not isinstance(column.column, NumberColumn | FormattedNumberColumn | DateColumn):
+            kind = "one_hot" if isinstance(column.column, OneHotColumn) else "yes_no"
+            categories[column.name] = FEW_CATEGORIES if column.is_trimmed else chosen.get(column.name, kind)
+    if categories:
+        coded = some([column.name for column in facts.used if column.is_coded], 5)
+        comment = f"; remove {coded} from the list if the order of its numbers means something" if coded else ""
+        entries.append(Entry("categories", categories, f"a feature for each category{comment}"))
+    if names := [column.name for column in facts.used if isinstance(column.column, DateColumn)]:
+        forms = facts.chosen.mapping("dates", {})
+        dates: list[str] | dict[str, Any] = names
+        if any(forms.values()):
+            dates = {name: forms.get(name, {}) for name in names}
+        entries.append(Entry("dates", dates, "days since 1970-01-01"))
+    if numbers := [column.name for column in facts.used if isinstance(column.column, FormattedNumberColumn)]:
+        entries.append(Entry("numbers", numbers, "with units or separators, or times; the format is recognized"))
+    return entries
+
+
 def _quantile_entries(facts: TableFacts) -> list[Entry]:
-    far = [column for column in facts.used if column.is_far_apart]
+    chosen = facts.chosen.columns("quantile_transform")
+    far = [column for column in facts.used if column.is_far_apart and column.name not in chosen]
     if not far:
-        return []
+        return [Entry("quantile_transform", chosen, CHOSEN)] if chosen else []
     farthest = max(far, key=lambda column: column.spread)
     why = f"values far apart: one of {farthest.shown} is {farthest.spread:,.3g} times as far from the median as most"
-    return [Entry("quantile_transform", [column.name for column in far], why)]
+    return [Entry("quantile_transform", [*(column.name for column in far), *chosen], why)]
 
 
 def _split_entries(facts: TableFacts) -> list[Entry]:
