@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import AfterValidator, Field, PrivateAttr
@@ -398,23 +400,39 @@ def find_table(path: str) -> Path:
 
 
 class SklearnTable(UnsplitDataset):
-    """A table that scikit-learn's package carries."""
+    """A table that scikit-learn's package carries.
+
+    Its file is read without scikit-learn, whose import takes longer than training on the table.
+    """
+
+    file_name: ClassVar[str]
+    features: ClassVar[tuple[str, ...]]
 
     def read(self, seed: int) -> RawDataset:
         """Read the dataset from scikit-learn's package; nothing is downloaded."""
-        import sklearn.datasets
         import torch
 
-        bunch: Any = getattr(sklearn.datasets, f"load_{self.name_of()}")()
+        with _sklearn_file(self.file_name).open(encoding="utf-8") as file:
+            class_names = next(file).strip().split(",")[2:]  # after the numbers of rows and of features
+            rows = np.loadtxt(file, delimiter=",")
         return RawDataset(
-            train=UnsplitExamples(bunch.target.astype(np.int64), torch.from_numpy(bunch.data.astype(np.float64))),
-            class_names=[str(name) for name in bunch.target_names],
-            feature_names=[str(name) for name in bunch.feature_names],
+            train=UnsplitExamples(rows[:, -1].astype(np.int64), torch.from_numpy(rows[:, :-1].copy())),
+            class_names=class_names,
+            feature_names=list(self.features),
         )
+
+
+def _sklearn_file(name: str) -> Path:
+    spec = find_spec("sklearn")
+    assert spec is not None and spec.origin is not None  # a dependency
+    return Path(spec.origin).parent / "datasets" / "data" / name
 
 
 class Iris(SklearnTable):
     """150 irises of three species, by four lengths in cm (Fisher, 1936), from scikit-learn."""
+
+    file_name = "iris.csv"
+    features = ("sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)")
 
     name: Literal["iris"] = "iris"
 
@@ -422,11 +440,31 @@ class Iris(SklearnTable):
 class Wine(SklearnTable):
     """178 wines from three growers, by 13 measurements (UCI), from scikit-learn."""
 
+    file_name = "wine_data.csv"
+    features = (
+        *("alcohol", "malic_acid", "ash", "alcalinity_of_ash", "magnesium", "total_phenols", "flavanoids"),
+        *("nonflavanoid_phenols", "proanthocyanins", "color_intensity", "hue", "od280/od315_of_diluted_wines"),
+        "proline",
+    )
+
     name: Literal["wine"] = "wine"
+
+
+_OF_CELLS = (
+    *("radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity", "concave points", "symmetry"),
+    "fractal dimension",
+)
 
 
 class BreastCancer(SklearnTable):
     """569 tumors, malignant or benign, by 30 measurements (Wisconsin), from scikit-learn."""
+
+    file_name = "breast_cancer.csv"
+    features = (
+        *(f"mean {cell}" for cell in _OF_CELLS),
+        *(f"{cell} error" for cell in _OF_CELLS),
+        *(f"worst {cell}" for cell in _OF_CELLS),
+    )
 
     name: Literal["breast_cancer"] = "breast_cancer"
 
@@ -440,17 +478,16 @@ class Digits(ImageDataset, UnsplitDataset):
         """Read the dataset from scikit-learn's package; nothing is downloaded. Images are `(1797, 1, 8, 8)`."""
         import torch
 
-        bunch = _digits()
-        pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None]
+        rows = _digits()
+        pixels = np.rint(rows[:, :-1] * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
         return RawDataset(
-            train=UnsplitExamples(bunch.target.astype(np.int64), torch.from_numpy(pixels)),
-            class_names=[str(name) for name in bunch.target_names],
+            train=UnsplitExamples(rows[:, -1].astype(np.int64), torch.from_numpy(pixels)),
+            class_names=[str(name) for name in range(10)],
             image_format=ImageFormat(height=8, width=8, mode="gray"),
         )
 
 
-@cache
-def _digits() -> Any:
-    from sklearn.datasets import load_digits
-
-    return load_digits()  # from compressed text, which takes longer than an epoch of a small network
+@cache  # compressed text takes longer to read than an epoch of a small network
+def _digits() -> np.ndarray:
+    with gzip.open(_sklearn_file("digits.csv.gz"), "rt", encoding="utf-8") as file:
+        return np.loadtxt(file, delimiter=",")  # (1797, 65): 64 values from 0 to 16, and the digit

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn.datasets
 import torch
 from builders import config_of
 from conftest import ROOT
@@ -425,6 +426,22 @@ def test_nothing_follows_the_hash_seed_of_a_process(here: Path) -> None:
 def test_embedded_datasets(name: str, shape: tuple[int, ...], num_classes: int, count: int) -> None:
     splits = config_of(dataset={"name": name, "validation": 0, "test": 0}).dataset.build(0)
     assert (splits.input_shape, splits.num_classes, len(splits.train)) == (shape, num_classes, count)
+
+
+@pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer"])
+def test_embedded_tables_are_what_scikit_learn_loads(name: str) -> None:
+    raw: Any = config_of(dataset=name).dataset.read(0)
+    bunch = getattr(sklearn.datasets, f"load_{name}")()
+    assert np.array_equal(raw.train.inputs.numpy(), bunch.data)
+    assert np.array_equal(raw.train.targets, bunch.target)
+    assert raw.class_names == list(bunch.target_names) and raw.feature_names == list(bunch.feature_names)
+
+
+def test_embedded_digits_are_what_scikit_learn_loads() -> None:
+    raw: Any = config_of(dataset="digits").dataset.read(0)
+    bunch = sklearn.datasets.load_digits()
+    assert np.array_equal(raw.train.inputs[:, 0].numpy(), np.rint(bunch.images * (255 / 16)))
+    assert np.array_equal(raw.train.targets, bunch.target)
 
 
 def test_digits_are_uint8_from_0_to_255() -> None:

@@ -164,6 +164,15 @@ def test_training_and_predicting_import_no_compiler_and_draw_nothing_unasked(her
     assert "exit code" not in done.stderr and "run: checkpoints/model_mlp" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
+def test_training_on_a_table_of_scikit_learn_does_not_import_it(here: Path) -> None:
+    """The import takes longer than the training."""
+    done = imported("train iris_mlp epochs=1 --no-plots", "evaluate", "predict 1,2,3,4")
+    assert "accuracy" in done.stdout and "setosa" in done.stdout, done.stderr
+    heavy = done.stderr.rstrip().splitlines()[-1]
+    assert "'torch'" in heavy and not any(name in heavy for name in ("sklearn", "scipy")), done.stderr
+
+
 def test_completion_imports_nothing_heavy_and_knows_the_configs(here: Path) -> None:
     words = {"COMP_WORDS": "nnclassify train digits", "COMP_CWORD": "2"}
     done = imported(_NNCLASSIFY_COMPLETE="complete_bash", **words)
