@@ -78,7 +78,7 @@ PrintedSlice = Annotated[Slice, Printed(accuracy=float, accuracy_of_others=float
 PrintedDifference = Annotated[
     Difference, Printed(hidden=["why_none"], networks_differ=bool, configs_differ=bool, text=str)
 ]
-PrintedRun = Annotated[ComparedRun, Printed(hidden=["rows", "scored"])]
+PrintedRun = Annotated[ComparedRun, Printed(hidden=["rows", "scored", "digests"])]
 
 
 class TrainCalibration(CalibrationFacts):

@@ -45,6 +45,7 @@ class ComparedRun:
         scored: Whether each test example is predicted correctly, as far as that is known.
         examples: The test examples that this run and the first one predict differently; None for the first run, or if
             that is unknown.
+        digests: The digests of its splits, by name.
     """
 
     name: str
@@ -58,10 +59,11 @@ class ComparedRun:
     rows: list[Row]
     scored: ScoredExamples = field(default_factory=ScoredExamples)
     examples: AgainstFirst | None = None
+    digests: dict[str, str] = field(default_factory=dict)
 
     def figures(self) -> dict[str, Any]:
-        """Return everything except the history and each test example, for JSON."""
-        return {key: value for key, value in vars(self).items() if key not in ("rows", "scored")}
+        """Return everything except the history, each test example and the digests, for JSON."""
+        return {key: value for key, value in vars(self).items() if key not in ("rows", "scored", "digests")}
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class RunGroup:
 
     Attributes:
         label: The values that distinguish the config from the others in the comparison.
-        runs: The runs, at least one.
+        runs: The runs, at least one; of runs with the same seeds and folds, such as copies, the first one.
     """
 
     label: str
@@ -118,9 +120,29 @@ def grouped(runs: Sequence[ComparedRun]) -> list[RunGroup]:
     for run in runs:
         members.setdefault(repr(_settings(run)), []).append(run)
     metric = ranked_by(runs)
-    groups = [RunGroup(_label(group), group) for group in members.values()]
+    groups = [RunGroup(_label(group), group) for group in map(_without_repetitions, members.values())]
     sign = -1 if metric.higher_is_better else 1
     return sorted(groups, key=lambda group: (math.isnan(group.reached(metric)), sign * group.reached(metric)))
+
+
+def _repeated(run: ComparedRun) -> str:
+    """Return what repetitions of a run have in common: its data and its config, seeds included, but not its name."""
+    return repr((run.digests, {key: value for key, value in run.differences.items() if key != "name"}))
+
+
+def _without_repetitions(runs: Sequence[ComparedRun]) -> list[ComparedRun]:
+    """Leave out repetitions: they say nothing about how much runs vary."""
+    return [*{_repeated(run): run for run in reversed(runs)}.values()][::-1]
+
+
+def repetitions(runs: Sequence[ComparedRun]) -> list[str]:
+    """Name the runs that repeat an earlier one, on one line each."""
+    first: dict[str, ComparedRun] = {}
+    return [
+        f"{run.name}: the same data, config and seed as {earlier.name}, so it counts as one run with it"
+        for run in runs
+        if (earlier := first.setdefault(_repeated(run), run)) is not run
+    ]
 
 
 def _settings(run: ComparedRun) -> dict[str, Any]:
@@ -180,6 +202,8 @@ def compare(
     first, *others = (
         replace(run, name=given) if named[run.name] > 1 else run for run, given in zip(compared, runs, strict=True)
     )
+    for text in repetitions([first, *others]):
+        note(text)
     return [first, *(replace(run, examples=against_first(first.scored, run.scored)) for run in others)]
 
 
@@ -234,6 +258,7 @@ def _compared(
         metrics=metrics,
         rows=rows,
         scored=scored_examples(path),
+        digests=checkpoint.split_digests or {"unknown": str(path)},
     )
 
 

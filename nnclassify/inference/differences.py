@@ -58,6 +58,7 @@ class Difference:
         seed_p_value: How often chance and seeds together do; as `p_value` if there are several runs of each config.
         adjusted_p_value: `p_value`, adjusted for the number of differences that are tested (Holm, 1979).
         adjusted_seed_p_value: `seed_p_value`, adjusted in the same way.
+        num_tests: The number of differences that are tested together.
         why_none: Why there is no verdict; else empty.
     """
 
@@ -73,6 +74,7 @@ class Difference:
     seed_p_value: float = 1.0
     adjusted_p_value: float = 1.0
     adjusted_seed_p_value: float = 1.0
+    num_tests: int = 1
     why_none: str = ""
 
     @property
@@ -104,11 +106,12 @@ class Difference:
         if self.difference == 0:
             size = f"{self.first} and {self.other} have the same accuracy"
         interval = f"95% interval {_points(low)} to {_points(high)} points"
-        if low > 0 and not self.networks_differ:  # the bootstrap is too narrow there; the exact test is not
+        if low > 0 and self.p_value >= ALPHA:  # the bootstrap is too narrow there; the exact test is not
             interval += " (approximate: few examples differ)"
         # Where seeds vary much, they may differ as much: see `SEED_VARIANCE`.
         one_each = "; one run each" if self.test == "mcnemar" and self.configs_differ else ""
-        return f"{size} {self._where()}{self._verdict()}; {interval}; {_p(self.adjusted_p_value)}{one_each}"
+        adjusted = f", adjusted for {self.num_tests} differences" if self.num_tests > 1 else ""
+        return f"{size} {self._where()}{self._verdict()}; {interval}; {_p(self.adjusted_p_value)}{adjusted}{one_each}"
 
     def _verdict(self) -> str:
         if self.configs_differ or self.difference == 0:
@@ -126,7 +129,7 @@ class Difference:
 
 def _points(share: float) -> str:
     """Format a fraction in percentage points: with one decimal, or the first digit that is not 0."""
-    points = 100 * share
+    points = 100 * share + 0.0  # not -0.0
     return f"{points:.1f}" if abs(points) >= 0.05 or points == 0 else f"{points:.1g}"
 
 
@@ -139,13 +142,15 @@ def differences(runs: Sequence[ComparedRun]) -> list[Difference]:
     groups = grouped(runs)
     first = next(group for group in groups if runs[0] in group.runs)
     if len(groups) == 1 and len(runs) > 1:
-        why = "they are runs of one config, which differ only by seed or fold"
+        is_one = len(first.runs) == 1
+        why = f"they are runs of one config{' and seed' if is_one else ', which differ only by seed or fold'}"
         return [Difference(runs[0].name, some([run.name for run in runs[1:]]), why_none=why)]
     found = [_difference(first, group) for group in groups if group is not first]
     tested = [index for index, each in enumerate(found) if each.test is not None]
     adjusted = holm([found[index].p_value for index in tested]), holm([found[index].seed_p_value for index in tested])
     for index, value, seed_value in zip(tested, *adjusted, strict=True):
-        found[index] = replace(found[index], adjusted_p_value=value, adjusted_seed_p_value=seed_value)
+        adjusted_values = {"adjusted_p_value": value, "adjusted_seed_p_value": seed_value}
+        found[index] = replace(found[index], num_tests=len(tested), **adjusted_values)
     return found
 
 
@@ -209,7 +214,7 @@ def _of_configs(names: tuple[str, str], pairs: Sequence[Pair], num_left_out: int
         why = f"in each of {len(pairs)} pairs of runs, {size}, so how much that varies is unknown; train more seeds"
         return Difference(*names, why_none=why)
     share = fmean(count / first.num_train for (first, _), count in zip(scored, counts, strict=True))
-    p_value, interval = corrected_t_test(by_pair, share)
+    p_value, (low, high) = corrected_t_test(by_pair, share)
     return Difference(
         *names,
         test="corrected_t",
@@ -217,7 +222,7 @@ def _of_configs(names: tuple[str, str], pairs: Sequence[Pair], num_left_out: int
         num_left_out=num_left_out,
         num_examples=round(fmean(counts)),
         difference=fmean(by_pair),
-        interval=interval,
+        interval=(max(-1.0, low), min(1.0, high)),
         p_value=p_value,
         seed_p_value=p_value,
     )

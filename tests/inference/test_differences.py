@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from nnclassify.cli.text import comparison_text
-from nnclassify.inference.compare import ComparedRun
+from nnclassify.inference.compare import ComparedRun, repetitions
 from nnclassify.inference.compared_examples import ScoredExamples
 from nnclassify.inference.differences import differences
 from nnclassify.inference.plots.comparison import compared_curves
@@ -72,12 +73,45 @@ def test_seeds_of_two_configs_are_compared_by_the_corrected_t_test() -> None:
     assert found.num_left_out == 1 and "2 pairs of runs (1 run without a partner left out)" in found.sentence()
 
 
+def test_copies_and_repetitions_of_a_run_count_once() -> None:
+    groups = [
+        [run_of(f"{name}{seed}", "1" * right + "0" * (20 - right), lr, seed) for seed, right in enumerate(rights)]
+        for name, lr, rights in (("a", 0.1, (10, 12, 11)), ("b", 0.2, (14, 15, 15)))
+    ]
+    runs = [*groups[0], *groups[1]]
+    copies = [replace(run, name=f"copy of {run.name}", differences={**run.differences, "name": "copy"}) for run in runs]
+    (once,), (found,) = differences(runs), differences([*runs, *copies])
+    assert (found.num_pairs, found.p_value, found.interval) == (3, once.p_value, once.interval)
+    assert (
+        repetitions([*runs, *copies])[0]
+        == "copy of a0: the same data, config and seed as a0, so it counts as one run with it"
+    )
+    (same,) = differences([runs[0], copies[0]])
+    assert same.sentence() == "no verdict on copy of a0 and a0: they are runs of one config and seed"
+
+
+def test_an_interval_of_two_runs_does_not_exceed_100_points() -> None:
+    first = [run_of(f"a{seed}", "1" * right + "0" * (20 - right), seed=seed) for seed, right in enumerate((19, 18))]
+    other = [run_of(f"b{seed}", "1" * right + "0" * (20 - right), 0.2, seed) for seed, right in enumerate((10, 2))]
+    (found,) = differences([*first, *other])
+    assert found.interval == (-1.0, 1.0) and "95% interval -100.0 to 100.0 points" in found.sentence()
+
+
+def test_an_interval_that_begins_at_0_has_no_sign() -> None:
+    (found,) = differences([run_of("a", "0" + "1" * 99), run_of("b", "1" * 100, lr=0.2)])
+    assert found.interval[0] == 0 and "95% interval 0.0 to 3.0 points; p = 1" in found.sentence()
+    (swapped,) = differences([run_of("a", "1" * 100), run_of("b", "0" + "1" * 99, lr=0.2)])
+    assert "95% interval 0.0 to 3.0 points; p = 1" in swapped.sentence()
+
+
 def test_p_values_are_adjusted_for_the_number_of_comparisons() -> None:
     runs = [run_of(f"lr{right}", "1" * right + "0" * (40 - right), lr=right) for right in (20, 26, 27, 21)]
     runs.append(run_of("elsewhere", "1" * 40, lr=9, prefix="x"))  # not tested, so not counted
     found = {each.other: each for each in differences(runs)}
     assert found["lr26"].p_value == 2 * 0.5**6 and found["lr26"].adjusted_p_value == 4 * 0.5**6
     assert found["lr27"].networks_differ and not found["lr26"].networks_differ
+    assert "p = 0.062, adjusted for 3 differences" in found["lr26"].sentence()
+    assert "approximate" not in found["lr26"].sentence()  # its own p-value is below 5%
 
 
 @pytest.mark.parametrize(
