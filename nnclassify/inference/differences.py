@@ -149,8 +149,8 @@ def differences(runs: Sequence[ComparedRun]) -> list[Difference]:
     tested = [index for index, each in enumerate(found) if each.test is not None]
     adjusted = holm([found[index].p_value for index in tested]), holm([found[index].seed_p_value for index in tested])
     for index, value, seed_value in zip(tested, *adjusted, strict=True):
-        adjusted_values = {"adjusted_p_value": value, "adjusted_seed_p_value": seed_value}
-        found[index] = replace(found[index], num_tests=len(tested), **adjusted_values)
+        one = replace(found[index], num_tests=len(tested))
+        found[index] = replace(one, adjusted_p_value=value, adjusted_seed_p_value=seed_value)
     return found
 
 

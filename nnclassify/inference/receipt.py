@@ -11,7 +11,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,7 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from nnclassify.config.run_config import LoadedConfig, load_config, load_source
 from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.data import Splits
-from nnclassify.errors import CheckpointError, DataError, InputError, shell_command
+from nnclassify.errors import CheckpointError, DataError, InputError, shell_command, some
+from nnclassify.evaluation.intervals import wilson_interval
+from nnclassify.evaluation.metrics import METRICS
 from nnclassify.evaluation.percent import percent
 from nnclassify.evaluation.significance import ALPHA, mcnemar_between_seeds
 from nnclassify.files.csv_cells import read_csv
@@ -58,7 +60,7 @@ class Answers(_Part):
     """What the network predicts for a split.
 
     Attributes:
-        sha256: The digest of the rows of `predictions.csv`, in the order of the alphabet.
+        sha256: The digest of the rows of `predictions.csv` without their names, in the order of the alphabet.
         correct: A bit per example, in the order of `manifest.csv`: whether it is predicted correctly; in base64.
     """
 
@@ -187,7 +189,8 @@ def _answers(folder: RunFolder, split: str, names: list[str]) -> Answers | None:
     is_correct = read_correct(folder.predictions, split)
     if not is_correct.keys() >= set(names):
         return None
-    rows = sorted(json.dumps(row) for row in read_csv(folder.predictions) if row and row[0] == split)
+    # Rows of a table are called by their lines, which an empty line before them changes, but not what they hold.
+    rows = sorted(json.dumps([split, *row[2:]]) for row in read_csv(folder.predictions) if row and row[0] == split)
     packed = np.packbits([is_correct[name] for name in names]).tobytes()
     digest = hashlib.sha256("\n".join(rows).encode()).hexdigest()
     return Answers(sha256=digest, correct=base64.b64encode(packed).decode())
@@ -257,6 +260,8 @@ def check_data(receipt: Receipt, path: Path, splits: Splits) -> None:
         raise DataError(problems)
 
 
+Intervals = Mapping[str, Mapping[str, tuple[float, float]] | None]
+"""The 95% interval of each metric, by split and by name, as in `result.json`."""
 Verdict = Literal["same_bits", "within_spread", "not_reproduced"]
 
 
@@ -266,8 +271,8 @@ class Reproduction:
 
     Attributes:
         verdict: `same_bits`: weights, predictions and metrics are the same. `within_spread`: another environment has
-            changed the bits, and the predictions differ by no more than those of another seed would. `not_reproduced`:
-            neither.
+            changed the bits, the predictions differ by no more than those of another seed would, and the metrics by no
+            more than those of other examples. `not_reproduced`: neither.
         why: Why, in words.
         environment: What differs in the environment: what it was, and what it is here, by name.
         accuracies: The accuracy in the receipt and here, by split.
@@ -279,15 +284,17 @@ class Reproduction:
     accuracies: dict[str, tuple[float, float]]
 
 
-def reproduction(before: Receipt, now: Receipt) -> Reproduction:
-    """Compare the receipt of a run with that of a run that was trained from it."""
+def reproduction(before: Receipt, now: Receipt, intervals: Intervals) -> Reproduction:
+    """Compare the receipt of a run with that of a run that was trained from it, whose metrics have these intervals."""
     names = [name for name in OF_THE_BITS if before.environment.get(name) != now.environment.get(name)]
     environment = {name: (before.environment.get(name, "-"), now.environment.get(name, "-")) for name in names}
-    verdict, why = _verdict(before, now, environment)
+    verdict, why = _verdict(before, now, environment, intervals)
     return Reproduction(verdict, why, environment, _accuracies(before, now))
 
 
-def _verdict(before: Receipt, now: Receipt, environment: dict[str, tuple[str, str]]) -> tuple[Verdict, str]:
+def _verdict(
+    before: Receipt, now: Receipt, environment: dict[str, tuple[str, str]], intervals: Intervals
+) -> tuple[Verdict, str]:
     common = before.answers.keys() & now.answers.keys()
     shown = [split for split in now.figures if before.figures.get(split) and now.figures[split]]
     is_same = all(before.answers[split] == now.answers[split] for split in common) and all(
@@ -310,7 +317,29 @@ def _verdict(before: Receipt, now: Receipt, environment: dict[str, tuple[str, st
         if p_value < ALPHA:
             why = f"{split} predictions differ by more than those of another seed would (p = {p_value:.1g})"
             return "not_reproduced", why
+    if far := _far_figures(before, now, intervals):
+        return "not_reproduced", f"metrics of the receipt are far from those here: {some(far, 5)}"
     return "within_spread", "the bits differ, but the predictions differ no more than those of another seed would"
+
+
+def _far_figures(before: Receipt, now: Receipt, intervals: Intervals) -> list[str]:
+    """Return the metrics of a receipt that are far outside of the intervals of those here.
+
+    Only accuracies can be compared example by example. What another seed or environment changes in the other metrics is
+    less than what other examples would, so none of them is further outside of its interval here than half its width.
+    """
+    train = (now.figures.get("train") or {}).get("accuracy")
+    count = now.data["train"].num_examples
+    of_train = {} if train is None else {"accuracy": wilson_interval(round(train * count), count)}
+    far = []
+    for split, known in {**intervals, "train": of_train}.items():
+        was, is_now = before.figures.get(split) or {}, now.figures.get(split) or {}
+        for name, (low, high) in (known or {}).items():
+            margin, told = (high - low) / 2, was.get(name)
+            if told is not None and name in is_now and not low - margin <= told <= high + margin:
+                text = METRICS[name].text
+                far.append(f"{split} {METRICS[name].label} {text(told)} instead of {text(is_now[name])}")
+    return far
 
 
 def _accuracies(before: Receipt, now: Receipt) -> dict[str, tuple[float, float]]:

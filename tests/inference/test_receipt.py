@@ -24,7 +24,8 @@ Content = dict[str, Any]
 
 
 def trained(**values: Any) -> RunFolder:
-    config = config_of(dataset={**BLOBS, "std": 1.5, "validation": 0.2}, **{"compile": "off", **values})
+    usual = {"dataset": {**BLOBS, "std": 1.5, "validation": 0.2}, "compile": "off"}
+    config = config_of(**{**usual, **values})
     return run.train(replace(loaded(config), name="run"), with_report=False).folder
 
 
@@ -55,9 +56,16 @@ def with_answers(content: Content, split: str, change: Callable[[np.ndarray], ob
     return content
 
 
-def from_elsewhere(content: Content) -> None:
-    """Claim another torch, which excuses other weights, and wrong predictions where they are correct."""
+def said_elsewhere(content: Content) -> Content:
+    """Claim another torch, which excuses other weights; return the figures."""
     content["environment"]["torch"], content["weights"] = "2.0", "0" * 64
+    figures: Content = content["figures"]
+    return figures
+
+
+def from_elsewhere(content: Content) -> None:
+    """Claim wrong predictions where they are correct, too."""
+    said_elsewhere(content)
     with_answers(content, "test", lambda bits: np.logical_not(bits, out=bits))
 
 
@@ -85,6 +93,9 @@ def test_a_run_comes_out_again_bit_for_bit(here: Path) -> None:
         lambda content: content["answers"]["test"].update(sha256="0" * 64),
         lambda content: with_answers(content, "test", lambda bits: bits.fill(True)),
         from_elsewhere,
+        lambda content: said_elsewhere(content)["test"].update(log_loss=0.001),
+        lambda content: said_elsewhere(content)["test"].update(f1_macro=0.3),
+        lambda content: said_elsewhere(content)["train"].update(accuracy=0.5),
     ],
 )
 def test_a_receipt_that_was_altered_and_sealed_again_is_not_reproduced(
@@ -130,11 +141,13 @@ def test_other_data_is_refused_before_training(here: Path) -> None:
 
 
 def test_another_environment_may_change_the_bits(here: Path) -> None:
-    receipt, other = receipt_of(trained()), receipt_of(trained(seed=1))
+    folder = trained()
+    receipt, other = receipt_of(folder), receipt_of(trained(seed=1))
+    intervals = json.loads(folder.result.read_text())["intervals"]
     elsewhere = receipt.model_copy(update={"weights": "0" * 64, "environment": {**receipt.environment, "torch": "9"}})
-    found = reproduction(elsewhere, receipt)
+    found = reproduction(elsewhere, receipt, intervals)
     assert found.verdict == "within_spread" and found.environment == {"torch": ("9", receipt.environment["torch"])}
-    assert reproduction(receipt, other).verdict == "not_reproduced"
+    assert reproduction(receipt, other, intervals).verdict == "not_reproduced"
 
 
 def test_a_run_that_is_not_finished_has_no_receipt(here: Path) -> None:
@@ -151,3 +164,13 @@ def test_a_run_without_its_config_has_no_receipt(here: Path) -> None:
     folder.config.unlink()
     with pytest.raises(CheckpointError, match=r"run/config.yaml: missing; `nnclassify train --resume run` writes it"):
         receipt_of(folder)
+
+
+def test_examples_that_are_called_otherwise_change_no_receipt(here: Path) -> None:
+    rows = [f"{value},{value % 7},{'low' if value < 30 else 'high'}" for value in range(60)]
+    Path("table.csv").write_text("\n".join(["a,b,label", *rows]))
+    folder = trained(dataset={"name": "csv", "path": "table.csv", "test": 0.3, "validation": 0.3})
+    path = written(receipt_of(folder))
+    Path("table.csv").write_text("\n\n".join(["a,b,label", *rows]))  # rows are called by their lines
+    again, found = reproduced(path)
+    assert found.verdict == "same_bits" and again.predictions.read_text() != folder.predictions.read_text()
