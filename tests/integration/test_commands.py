@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("commands")]  # on the same runs
 Program = Any
 CONFIG = """\
 dataset: {name: digits, limit: 200}

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from programs import processes_in, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trackers")]  # one run for all of them
 
 CONFIG = """
 dataset: {name: digits, limit: 200}
