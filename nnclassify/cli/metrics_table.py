@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from nnclassify.cli.table import table
-from nnclassify.errors import printable
+from nnclassify.errors import counted, printable
 from nnclassify.evaluation.baselines import Baselines
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.evaluation.percent import percent
@@ -31,6 +31,8 @@ def metrics_lines(
     columns = _columns(found, is_multi_hot=evaluation.is_multi_hot)
     rows = [[*_of_network(evaluation, name), *(column.get(name, "") for _, column in columns)] for name in shown]
     lines = [table([title, "network", "95% interval", *(head for head, _ in columns)], rows)]
+    if evaluation.num_groups is not None:
+        lines.append(f"intervals of examples from {counted(evaluation.num_groups, 'group')}, which are not independent")
     if evaluation.is_multi_hot:
         lines.append("accuracy counts examples that are right in all classes")
     if found is not None and found.linear_where_correct is not None:

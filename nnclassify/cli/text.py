@@ -48,6 +48,8 @@ def result_text(result: RunResult, with_plots: bool) -> str:
         if figures[split] is not None:
             lines.append(f"{split}: accuracy {percent(figures[split]['accuracy'])}, loss {_loss(figures[split])}")
             lines[-1] += _selected(figures[split], result.components.config.select_by) + _looks(result, split)
+    calibration = result.analyses.get("calibration") or {}
+    lines += _threshold_line(calibration.get("threshold"), result.components.splits.class_names[-1])
     lines += _test_lines(result)
     lines += _slices_line(result.analyses.get("slices") or [], result.folder.name)
     if result.findings:
@@ -194,11 +196,14 @@ def _calibration_lines(figures: Mapping[str, Any], last_class: str) -> list[str]
         lines.append(f"sets (--sets 0.9) contain the true class for {covered} of the examples; mean size {size}")
     if figures.get("unlike"):
         lines.append(f"unlike the training data: {percent(figures['unlike'])} of the examples")
-    if figures["threshold"] is not None:
-        lines.append(
-            f"{readable(last_class, MAX_NAME)} is predicted if its probability exceeds {figures['threshold']:.3g}"
-        )
-    return lines
+    return [*lines, *_threshold_line(figures["threshold"], last_class)]
+
+
+def _threshold_line(threshold: float | None, last_class: str) -> list[str]:
+    """Return a line on the decision threshold, which names the class that false positives are predicted as."""
+    if threshold is None:
+        return []
+    return [f"{readable(last_class, MAX_NAME)} is predicted if its probability exceeds {threshold:.3g}"]
 
 
 def _class_table(classes: Sequence[ClassReport]) -> str:

@@ -110,6 +110,15 @@ class Examples:
         """Return this split's class indices `(N,)`, or its multi-hot targets `(N, K)`."""
         return self.targets[self.indices]
 
+    def all_groups(self) -> Tensor | None:
+        """Return the group of each example of this split, from 0, int64 `(N,)`; None: there are none."""
+        if self.groups is None:
+            return None
+        import torch
+
+        codes = np.unique(self.groups.codes[self.indices.cpu().numpy()], return_inverse=True)[1]
+        return torch.from_numpy(codes.astype(np.int64))
+
     def name_of(self, row: int) -> str:
         """Return the name of example `row` of this split."""
         return self.names_of(slice(row, row + 1))[0]

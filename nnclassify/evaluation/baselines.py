@@ -17,9 +17,9 @@ from torch.nn import functional
 
 from nnclassify.data import Examples, Splits
 from nnclassify.data.transform import Transform
-from nnclassify.evaluation.intervals import wilson_interval
+from nnclassify.evaluation.intervals import share_interval
 from nnclassify.evaluation.metrics import balanced_accuracy
-from nnclassify.evaluation.significance import mcnemar
+from nnclassify.evaluation.significance import mcnemar, mcnemar_of_groups
 from nnclassify.evaluation.totals import exact
 from nnclassify.losses import multi_hot
 from nnclassify.models.discriminant import directions, discriminant
@@ -50,10 +50,10 @@ class Baselines:
             reach, so no finding depends on them.
         majority_balanced_accuracy: The balanced accuracy of always predicting the most common class.
         boosted_balanced_accuracy: The balanced accuracy of the boosted trees; None if they were not fitted.
-        intervals: The 95% Wilson intervals of `linear`, `majority` and `boosted`, by name.
+        intervals: The 95% Wilson intervals of `linear`, `majority` and `boosted`, by name; see `share_interval`.
         num_correct: The number of these examples that the network predicts correctly.
         linear_where_correct: The fraction of those that the linear model predicts correctly too, or None.
-        p_values: The p-values of McNemar's exact test that the network and `linear`, `majority` or `boosted` are right
+        p_values: The p-values of McNemar's test that the network and `linear`, `majority` or `boosted` are right
             equally often, by name.
     """
 
@@ -112,7 +112,7 @@ class FittedBaselines:
             with_boosted: Whether to fit gradient-boosted trees too.
         """
         some = _some(examples, MAX_EXAMPLES)
-        targets = some.all_targets()
+        targets, groups = some.all_targets(), some.all_groups()
         scores = torch.cat([chunk @ self.weights + self.offsets for chunk in _features(some, self.transform)])
         answers = {
             "linear": multi_hot(scores) if self.splits.is_multi_hot else scores.argmax(dim=1),
@@ -131,14 +131,19 @@ class FittedBaselines:
             boosted=accuracies.get("boosted"),
             majority_balanced_accuracy=balanced["majority"],
             boosted_balanced_accuracy=balanced.get("boosted"),
-            intervals={name: wilson_interval(int(right.sum()), len(right)) for name, right in correct.items()},
+            intervals={name: share_interval(right, groups) for name, right in correct.items()},
             num_correct=len(of_network),
             linear_where_correct=float(of_network.double().mean()) if len(of_network) else None,
-            p_values={
-                name: mcnemar(int((is_right & ~right).sum()), int((right & ~is_right).sum()))
-                for name, right in correct.items()
-            },
+            p_values={name: _p_value(is_right, right, groups) for name, right in correct.items()},
         )
+
+
+def _p_value(first: Tensor, other: Tensor, groups: Tensor | None) -> float:
+    """Return the p-value that two networks are right equally often, on examples of these groups if there are any."""
+    exact_value = mcnemar(int((first & ~other).sum()), int((other & ~first).sum()))
+    if groups is None:
+        return exact_value
+    return max(exact_value, mcnemar_of_groups(groups.bincount(first.double() - other.double()).tolist()))
 
 
 def _boosted(splits: Splits, transform: Transform, judged: Examples) -> Tensor:

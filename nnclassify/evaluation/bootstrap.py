@@ -21,8 +21,9 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
-from nnclassify.evaluation.intervals import wilson_interval
+from nnclassify.evaluation.intervals import effective_count, wilson_interval
 from nnclassify.evaluation.metrics import METRICS, MetricInputs, Statistics, Units
+from nnclassify.evaluation.totals import exact
 from nnclassify.seeds import numpy_rng
 
 RESAMPLES = 1000
@@ -43,7 +44,9 @@ _NORMAL = NormalDist()
 _Z = _NORMAL.inv_cdf((1 + LEVEL) / 2)
 
 
-def metric_intervals(given: MetricInputs, values: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+def metric_intervals(
+    given: MetricInputs, values: Mapping[str, float], groups: Tensor | None = None
+) -> dict[str, tuple[float, float]]:
     """Compute 95% intervals of metrics.
 
     Fractions of the examples have Wilson intervals, which are exact enough for a few examples and for fractions near 1.
@@ -54,6 +57,7 @@ def metric_intervals(given: MetricInputs, values: Mapping[str, float]) -> dict[s
     Args:
         given: The outputs and targets.
         values: The metrics by name.
+        groups: The group of each example, from 0, `(N,)`: groups are then drawn; None: examples are independent.
 
     Returns:
         Low and high by name; without the metrics that are no function of sums over the examples, and without those that
@@ -61,17 +65,19 @@ def metric_intervals(given: MetricInputs, values: Mapping[str, float]) -> dict[s
         predicts the same class: the examples do not tell how much they vary.
     """
     count = len(given.targets)
-    units = units_of(count, given.probabilities.shape[1])
+    units = units_of(count, given.probabilities.shape[1], groups)
     weights = resampled(units.count)
+    independent = effective_count(exact(given.predictions, given.targets), groups)
     found: dict[str, tuple[float, float]] = {}
     for name, value in values.items():
         metric = METRICS[name]
         if metric.interval == "wilson":
-            found[name] = wilson_interval(round(value * count), count)
+            right = round(value * count) / count * independent if value < 1 else independent
+            found[name] = wilson_interval(right, independent)
         elif metric.statistics is not None:
             statistics = metric.statistics(given, units)
             if metric.interval == "area":
-                interval = area_interval(statistics)
+                interval = area_interval(statistics) if groups is None else logit_interval(statistics)
             elif metric.interval == "bootstrap_t":
                 interval = bootstrap_t_interval(statistics.sums, weights)
             else:
@@ -81,8 +87,12 @@ def metric_intervals(given: MetricInputs, values: Mapping[str, float]) -> dict[s
     return found
 
 
-def units_of(count: int, num_classes: int) -> Units:
-    """Return the units that are drawn: the examples, or for more than some thousand, random units of equal size."""
+def units_of(count: int, num_classes: int, groups: Tensor | None = None) -> Units:
+    """Return the units that are drawn: the examples or their groups, or for more than some thousand, random units of
+    as many of these each."""
+    if groups is not None:
+        units = units_of(int(groups.max()) + 1, num_classes)
+        return Units(units.index[groups], units.count)
     limit = min(MAX_UNITS, max(MIN_UNITS, MAX_SUMS // num_classes))
     if count <= limit:
         return Units(torch.arange(count), count)

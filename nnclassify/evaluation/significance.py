@@ -39,6 +39,18 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return min(1.0, 2 * tail / (1 << count))
 
 
+def mcnemar_of_groups(differences: Sequence[float]) -> float:
+    """Return the two-sided p-value of McNemar's test for examples in groups, which are not independent (Durkalski et
+    al., 2003).
+
+    Args:
+        differences: Of each group, the number of examples that only the first network predicts correctly, minus that of
+            those that only the second one does.
+    """
+    squares = sum(difference**2 for difference in differences)
+    return math.erfc(abs(sum(differences)) / math.sqrt(2 * squares)) if squares else 1.0
+
+
 def mcnemar_between_seeds(only_first: int, only_second: int) -> float:
     """Return the two-sided p-value that one network each of two configs differs this much, if the configs do not.
 

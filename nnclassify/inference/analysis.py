@@ -92,7 +92,7 @@ def finished_run(
         targets = splits.validation.all_targets()
         if classifier.calibration is None and (is_new or was_calibrated(folder)):
             classifier = calibrated_on(classifier, outputs, features, targets, splits.train)
-        evaluation = evaluated(classifier, outputs, features, targets)
+        evaluation = evaluated(classifier, outputs, features, splits.validation)
         validation = Predicted("validation", splits.validation, evaluation)
     test = None if splits.test is None else Predicted("test", splits.test, evaluate(classifier, splits.test))
     judged = validation or test or Predicted("train", splits.train, evaluate(classifier, splits.train))

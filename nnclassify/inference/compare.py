@@ -169,6 +169,12 @@ def _label(runs: Sequence[ComparedRun]) -> str:
     return f"{settings} ({len(runs)} runs)"
 
 
+GROUPED = (
+    "the test examples are in groups (dataset.group), but are compared as if they were independent: p-values of "
+    "single runs are too small; train both with --folds 5"
+)
+
+
 def compare(
     runs: Sequence[str], note: Callable[[str], None] = lambda text: None, root: Path = CHECKPOINTS
 ) -> list[ComparedRun]:
@@ -202,6 +208,8 @@ def compare(
     first, *others = (
         replace(run, name=given) if named[run.name] > 1 else run for run, given in zip(compared, runs, strict=True)
     )
+    if any(config.get("dataset.group") is not None for config in configs):
+        note(GROUPED)
     for text in repetitions([first, *others]):
         note(text)
     return [first, *(replace(run, examples=against_first(first.scored, run.scored)) for run in others)]

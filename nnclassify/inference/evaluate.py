@@ -16,8 +16,10 @@ from nnclassify.errors import DataError, TrainingError, counted, some
 from nnclassify.evaluation.bootstrap import metric_intervals
 from nnclassify.evaluation.confusion import ClassReport, class_reports, confusion_matrix, multi_hot_reports
 from nnclassify.evaluation.features import Features
+from nnclassify.evaluation.intervals import effective_count
 from nnclassify.evaluation.metrics import METRICS, MetricInputs, measured
 from nnclassify.evaluation.percent import percent
+from nnclassify.evaluation.totals import exact
 from nnclassify.files.json_files import plain
 from nnclassify.inference.classifier import Classifier, check_columns
 from nnclassify.process import release_memory
@@ -45,6 +47,10 @@ class Evaluation:
         is_multi_hot: Whether an example may belong to several classes, or to none.
         split: The name of the split: see `EvaluationExamples`; empty if unknown.
         notes: Notes about the examples, one line each.
+        num_groups: The number of groups that the examples are of, for which the intervals allow; None: they are
+            independent.
+        effective_count: How many independent examples would tell the accuracy as exactly; see `effective_count`;
+            None: as many as there are.
         test_looks: How many networks have looked at the examples, this one included, if they are a test split.
     """
 
@@ -64,6 +70,8 @@ class Evaluation:
     is_multi_hot: bool = False
     split: str = ""
     notes: tuple[str, ...] = ()
+    num_groups: int | None = None
+    effective_count: float | None = None
     test_looks: int | None = None
 
     @property
@@ -122,16 +130,17 @@ def evaluate(classifier: Classifier, examples: Examples) -> Evaluation:
         TrainingError: The loss of an example is not finite.
     """
     outputs, features = classifier.outputs_and_features(examples)
-    return evaluated(classifier, outputs, features, examples.all_targets())
+    return evaluated(classifier, outputs, features, examples)
 
 
-def evaluated(classifier: Classifier, outputs: Tensor, features: Features, targets: Tensor) -> Evaluation:
-    """Evaluate outputs that have been computed.
+def evaluated(classifier: Classifier, outputs: Tensor, features: Features, examples: Examples) -> Evaluation:
+    """Evaluate outputs that have been computed for examples.
 
     Raises:
         TrainingError: The loss of an example is not finite.
     """
     release_memory()  # the metrics and their intervals need as much as the images
+    targets, groups = examples.all_targets(), examples.all_groups()
     metric_inputs = MetricInputs(outputs, targets, classifier.loss_fn)
     if not math.isfinite(metric_inputs.score.loss):
         raise TrainingError(
@@ -147,7 +156,7 @@ def evaluated(classifier: Classifier, outputs: Tensor, features: Features, targe
         confusion = confusion_matrix(predictions, targets, len(names))
         classes = class_reports(confusion, names)
     values, undefined = measured(metric_inputs, names)
-    intervals = metric_intervals(metric_inputs, values)
+    intervals = metric_intervals(metric_inputs, values, groups)
     release_memory()  # and the next pass over images as much as the resamples of the intervals
     return Evaluation(
         num_examples=len(outputs),
@@ -164,6 +173,8 @@ def evaluated(classifier: Classifier, outputs: Tensor, features: Features, targe
         is_unlike=classifier.is_unlike(outputs, features),
         undefined=undefined,
         is_multi_hot=metric_inputs.is_multi_hot,
+        num_groups=None if groups is None else int(groups.max()) + 1,
+        effective_count=effective_count(exact(predictions, targets), groups),
     )
 
 

@@ -235,3 +235,15 @@ def test_a_metric_that_hardly_varies_has_no_interval() -> None:
     outputs = torch.tensor([[2.0, 1.0, 0.0]]).repeat(18, 1)
     given = MetricInputs(outputs, torch.arange(18) % 3, CrossEntropy().build([6, 6, 6]))
     assert metric_intervals(given, {"balanced_accuracy": 1 / 3, "accuracy": 1 / 3}).keys() == {"accuracy"}
+
+
+def test_intervals_of_copies_of_examples_in_one_group_each_are_those_of_the_examples() -> None:
+    given = judged(3)
+    copies = MetricInputs(given.outputs.repeat(20, 1), given.targets.repeat(20), given.loss_fn)
+    groups = torch.arange(60).repeat(20)
+    names = ["f1_macro", "balanced_accuracy", "log_loss", "matthews_corrcoef"]
+    values = {name: METRICS[name].compute(given) for name in names}
+    once, alike = metric_intervals(given, values), metric_intervals(copies, values, groups)
+    assert alike == {name: pytest.approx(once[name]) for name in names}
+    apart = metric_intervals(copies, values)
+    assert all(apart[name][1] - apart[name][0] < (once[name][1] - once[name][0]) / 2 for name in names)

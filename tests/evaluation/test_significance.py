@@ -14,6 +14,7 @@ from nnclassify.evaluation.significance import (
     holm,
     mcnemar,
     mcnemar_between_seeds,
+    mcnemar_of_groups,
     mean_interval,
 )
 
@@ -92,3 +93,10 @@ def test_the_interval_of_a_mean_over_seeds_covers_it() -> None:
 def test_holm_is_that_of_statsmodels(values: list[float]) -> None:
     expected = multitest.multipletests(values, method="holm")[1] if values else []
     assert holm(values) == pytest.approx([*expected])
+
+
+def test_mcnemars_test_of_groups_is_that_of_single_examples_without_its_correction_where_each_is_a_group() -> None:
+    # McNemar without continuity correction: (12 - 4)^2 / 16 = 4, chi-squared with 1 degree of freedom.
+    assert mcnemar_of_groups([1] * 12 + [-1] * 4) == pytest.approx(special.chdtrc(1, 4))
+    assert mcnemar_of_groups([12, -4]) == pytest.approx(special.chdtrc(1, 8**2 / (12**2 + 4**2)))
+    assert mcnemar_of_groups([0, 0]) == 1

@@ -12,8 +12,10 @@ from builders import config_of, loaded
 from interpreted import interpret
 
 from nnclassify import run
+from nnclassify.cli.text import result_text
 from nnclassify.config.run_config import load_config
 from nnclassify.errors import DataError, NNClassifyError
+from nnclassify.evaluation.intervals import share_interval
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import choose_split, evaluate, splits_of
 from nnclassify.run import RunResult
@@ -124,3 +126,18 @@ def test_a_run_is_repeated_from_its_own_config_whatever_the_cache_holds(
         digests[kept] = [content_digest(result.classifier.model.state_dict()) for result in (first, second)]
         assert digests[kept][0] == digests[kept][1]
     assert digests[False] != digests[True]
+
+
+def test_intervals_allow_for_groups_and_a_chosen_threshold_is_named(here: Path) -> None:
+    rows = [f"{value % 13},{value % 5},p{value // 6},{'low' if value % 13 < 6 else 'high'}" for value in range(180)]
+    Path("table.csv").write_text("\n".join(["a,b,patient,label", *rows]))
+    table = {"name": "csv", "path": "table.csv", "group": "patient", "test": 0.4, "validation": 0.3}
+    result = trained(dataset=table, evaluation={"threshold": "f1"})
+    found, examples = result.test, result.components.splits.test
+    assert found is not None and examples is not None and found.num_groups == 12
+    is_correct = found.predictions == found.targets
+    assert found.intervals["accuracy"] == pytest.approx(share_interval(is_correct, examples.all_groups()))
+    assert {name: tuple(ends) for name, ends in result.figures()["intervals"]["test"].items()} == found.intervals
+    text = result_text(result, with_plots=False)
+    assert "\nintervals of examples from 12 groups, which are not independent\n" in text
+    assert "\nlow is predicted if its probability exceeds 0." in text

@@ -30,7 +30,7 @@ def duplicates(material: Material) -> Found:
     flags += [_flag(material, "near_duplicate", pair.second, pair.first, pair.score) for pair in near]
     findings = []
     if exact:
-        findings.append(_exact_finding(material, exact))
+        findings.append(_exact_finding(material, exact, sum(flag.kind == "contradiction" for flag in flags)))
     if near:
         findings.append(_near_finding(material, near))
     return Found(findings, flags)
@@ -74,8 +74,9 @@ def _near_rows(material: Material, rows: Labels) -> list[NearPair]:
     return [*found.values()]
 
 
-def _exact_finding(material: Material, pairs: list[tuple[int, int]]) -> Finding:
+def _exact_finding(material: Material, pairs: list[tuple[int, int]], num_contradictions: int) -> Finding:
     text = f"{counted(len(pairs), 'example')} equal to an earlier one ({_where(material, pairs)})"
+    text += f"; {num_contradictions:,} of them with another label" if num_contradictions else ""
     return Finding(SAME, "note", Evidence(text, len(pairs) / len(material), 0.0), path="dataset")
 
 

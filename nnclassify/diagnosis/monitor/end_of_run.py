@@ -68,7 +68,7 @@ def differing(validation: Evaluation, test: Evaluation, config: str) -> Finding 
 
     It says that the splits differ, not which network is better: nothing is chosen by it.
     """
-    counts = validation.num_examples, test.num_examples
+    counts = [split.effective_count or split.num_examples for split in (validation, test)]
     pooled = (validation.accuracy * counts[0] + test.accuracy * counts[1]) / sum(counts)
     gap, far = abs(validation.accuracy - test.accuracy), _far(pooled, *counts)
     if gap <= far:
@@ -77,7 +77,7 @@ def differing(validation: Evaluation, test: Evaluation, config: str) -> Finding 
     return Finding(SPLITS_DIFFER, "warning", Evidence(f"{text}: run `{shell_command('audit', config)}`", gap, far))
 
 
-def _far(share: float, *counts: int) -> float:
+def _far(share: float, *counts: float) -> float:
     """Return the gap between two accuracies around `share`, of so many examples each, that is worth a warning."""
     noise = math.sqrt(share * (1 - share) * sum(1 / count for count in counts))
     return max(FAR, DEVIATIONS * noise)

@@ -86,6 +86,8 @@ def test_equal_rows_with_other_labels_are_contradictions(tmp_path: Path) -> None
     columns["age"][403:] += 1e-7
     found = audited(write_table(tmp_path / "t.csv", columns))
     assert len(found.of_kind("contradiction")) == 3 and len(found.of_kind("near_duplicate")) == 3
+    (same,) = [finding for finding in found.findings if finding.page.id == "NN131"]
+    assert same.evidence.text.endswith("; 3 of them with another label")
     flag = found.of_kind("contradiction")[0]
     assert flag.row is not None and flag.suggested is not None
     assert {found.material.given(flag.row), found.material.class_name(flag.suggested)} == {"no", "yes"}
