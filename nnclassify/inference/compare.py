@@ -208,7 +208,7 @@ def compare(
     first, *others = (
         replace(run, name=given) if named[run.name] > 1 else run for run, given in zip(compared, runs, strict=True)
     )
-    if any(config.get("dataset.group") is not None for config in configs):
+    if any(config.get("dataset.group") and not config.get("dataset.fold") for config in configs):
         note(GROUPED)
     for text in repetitions([first, *others]):
         note(text)

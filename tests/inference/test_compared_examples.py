@@ -78,3 +78,14 @@ def test_other_data_is_not_called_another_seed(here: Path) -> None:
     notes: list[str] = []
     compare(["before", "other"], notes.append)
     assert [note.partition(": ")[2][:38] for note in notes] == ["its test split is not that of before: "]
+
+
+def test_that_single_runs_are_compared_as_if_groups_were_not_is_told(here: Path) -> None:
+    rows = [f"{value % 13},p{value // 6},{'low' if value % 13 < 6 else 'high'}" for value in range(90)]
+    Path("groups.csv").write_text("\n".join(["a,patient,label", *rows]))
+    for name, hidden in (("one", 3), ("other", 4)):
+        dataset = {"name": "csv", "path": "groups.csv", "group": "patient", "test": 0.4, "validation": 0}
+        trained(name, dataset=dataset, model={"name": "mlp", "hidden": [hidden]})
+    notes: list[str] = []
+    compare(["one", "other"], notes.append)
+    assert len(notes) == 1 and notes[0].startswith("the test examples are in groups (dataset.group), but are compared")
