@@ -385,8 +385,8 @@ def _guessed_label(path: str, columns: Sequence[ColumnFacts], num_rows: int, dec
         raise InputError(f"{path}: columns {some(named)} may all be the label; choose one with --label")
     last = columns[-1]
     possible = [facts for facts in columns if _why_no_label(facts, num_rows, decimal) is None]
-    why = _why_no_label(last, num_rows, decimal) or _why_measured(last, possible, decimal)
-    why = why or _why_feature(columns, possible, has_names=has_names)
+    why = _why_no_label(last, num_rows, decimal) or _why_feature(columns, possible, decimal, has_names=has_names)
+    why = why or _why_measured(last, possible, decimal)
     if why is None:
         return last.name
     is_named = last.name.lower() in LABEL_NAMES
@@ -425,24 +425,68 @@ def _why_measured(facts: ColumnFacts, possible: Sequence[ColumnFacts], decimal: 
     return "years, next to columns of words" if all(value in YEARS for value in values) else None
 
 
-def _why_feature(columns: Sequence[ColumnFacts], possible: Sequence[ColumnFacts], *, has_names: bool) -> str | None:
+def _why_feature(
+    columns: Sequence[ColumnFacts], possible: Sequence[ColumnFacts], decimal: str, *, has_names: bool
+) -> str | None:
     """Return why the last column is rather a feature like others, next to one that may be the label; None if it is not.
 
-    Many tables without a header begin with the label. With a header, the label is not numbered like the features.
+    With a header, the label is not numbered like the features, nor beside a column that is called like what people
+    predict.
     """
-    first, *between, last = columns
+    if not has_names:
+        return _why_first(columns, possible, decimal) or _why_before(columns, possible, decimal)
     series = [column_series(facts.name) for facts in columns]
     odd = next((facts for facts, name in zip(columns, series, strict=True) if name != series[-1]), None)
-    if has_names:
-        is_numbered = "#" in series[-1] and series.count(series[-1]) == len(columns) - 1
-        return f"numbered like all columns but {odd.name!r}" if odd in possible and odd and is_numbered else None
-    if first not in possible or len(first.counts) > min(MANY_VALUES, len(last.counts)):
+    is_numbered = "#" in series[-1] and series.count(series[-1]) == len(columns) - 1
+    if odd in possible and odd and is_numbered:
+        return f"numbered like all columns but {odd.name!r}"
+    named = [facts.name for facts in possible if _PREDICTED.fullmatch(facts.name)]
+    return f"{named[0]!r} may be the label as well" if named and columns[-1].name not in named else None
+
+
+_PREDICTED = re.compile(
+    r"(?i)(class|target)es|labels?|(.*[ _])?(label|class|target|outcome|diagnosis|verdict)|species|survived|churn(ed)?|"
+    r"exited|attrition|default(ed)?|is[ _]?(fraud|spam)|fraud|spam|sentiment|defective"
+)
+"""Names of columns that people predict, besides `LABEL_NAMES`."""
+
+
+def _why_first(columns: Sequence[ColumnFacts], possible: Sequence[ColumnFacts], decimal: str) -> str | None:
+    """Return why the first column of a table without a header may be the label as well: many begin with the label."""
+    first, *between, last = columns
+    if first not in possible or len(first.counts) > MANY_VALUES:
         return None
     has_values_of_others = any(facts.counts.keys() == last.counts.keys() for facts in between)
+    are_small = all(len(facts.counts) <= MANY_VALUES and all(map(str.isdigit, facts.counts)) for facts in columns)
     are_letters = all(len(text) == 1 and text.isalpha() for facts in columns for text in facts.counts)
+    if len(first.counts) > len(last.counts) and not (has_values_of_others and are_small):
+        return None
     if has_values_of_others or (are_letters and between):
         return f"values like those of features, and the first column, {first.name!r}, may be the label as well"
     return None
+
+
+def _why_before(columns: Sequence[ColumnFacts], possible: Sequence[ColumnFacts], decimal: str) -> str | None:
+    """Return why the column before the last one of a table without a header may be the label as well: it has words, and
+    stands between numbers, as before a score or a weight of each row."""
+    *others, before, last = [None, *columns]
+    if before not in possible or _are_numbers(before, decimal) or not _are_numbers(last, decimal):
+        return None
+    numbers = itertools.takewhile(lambda facts: facts is not None and _are_numbers(facts, decimal), reversed(others))
+    if 2 * sum(1 for _ in numbers) < len(columns) and _count_from_one(last, decimal):
+        return None
+    return f"numbers, and the column of words before it, {before.name!r}, may be the label as well"
+
+
+def _are_numbers(facts: ColumnFacts | None, decimal: str) -> bool:
+    return facts is not None and all(as_number(text, decimal) is not None for text in facts.counts)
+
+
+def _count_from_one(facts: ColumnFacts, decimal: str) -> bool:
+    """Return whether the numbers of a column are those of classes: 0 or 1 and so on, or -1 and 1."""
+    numbers = sorted({as_number(text, decimal) or 0.0 for text in facts.counts})
+    counted_up = [min(numbers[0], 1) + step for step in range(len(numbers))]
+    return numbers == [-1, 1] or (numbers == counted_up and numbers[0] in (0, 1) and len(numbers) <= MANY_VALUES)
 
 
 def _leave_out_numbering(columns: Sequence[ColumnFacts], num_rows: int) -> None:

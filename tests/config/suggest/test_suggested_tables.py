@@ -196,6 +196,51 @@ def test_names_that_are_all_different_are_not_used(here: Path) -> None:
     ]
 
 
+def table_without_header(columns: list[list[str]], count: int = 90) -> str:
+    """A table of columns that take each of their texts in turn, at different paces."""
+    rows = [",".join(texts[row * (13 + 2 * place) // 7 % len(texts)] for place, texts in enumerate(columns))
+            for row in range(count)]  # fmt: skip
+    return write(rows[0], rows[1:], "t.data")
+
+
+SMALL, WORDS, REAL = ["1", "2"], ["neptune", "normal", "smurf"], [f"0.{digit}5" for digit in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "other"),
+    [
+        ([["1", "2", "3", "4"], SMALL, SMALL, ["1", "2", "3"], SMALL], "x1"),  # lymphography: the label comes first
+        ([[*"123"], SMALL, [*"12345678"], [*"12345678"]], "x1"),
+        ([REAL, WORDS, REAL, REAL, REAL, WORDS, ["15", "18", "21"]], "x6"),  # NSL-KDD: a difficulty behind the label
+        ([REAL, WORDS, REAL, REAL, REAL, REAL, WORDS, ["0", "1"]], "x7"),
+        ([REAL, WORDS, REAL, REAL, REAL, WORDS, [*map(str, range(22))]], "x6"),
+    ],
+)
+def test_a_last_column_is_no_label_beside_one_that_may_be(here: Path, columns: list[list[str]], other: str) -> None:
+    with pytest.raises(InputError, match=f"column.*, '{other}', may be the label as well"):
+        table_facts(table_without_header(columns), None)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        [WORDS, REAL, ["A11", "A12"], [*"1234"], ["A201", "A202"], SMALL],  # German credit
+        [[*"123"], [*"1234"], [*"12345"], [*"12"]],  # Hayes-Roth
+        [REAL, SMALL, SMALL],
+        [REAL, REAL, REAL, ["no", "yes"]],
+    ],
+)
+def test_a_last_column_of_classes_is_the_label(here: Path, columns: list[list[str]]) -> None:
+    assert table_facts(table_without_header(columns), None).label == "label"
+
+
+@pytest.mark.parametrize("name", ["Survived", "species", "Class_Label", "is_fraud"])
+def test_a_last_column_is_no_label_beside_one_called_like_what_people_predict(here: Path, name: str) -> None:
+    rows = [f"{row % 2},{row % 7}.5,{'xyz'[row % 3]}" for row in range(60)]
+    with pytest.raises(InputError, match=f"'port', does not look like classes \\('{name}' may be the label as well"):
+        table_facts(write(f"{name},fare,port", rows), None)
+
+
 def test_a_few_whole_numbers_of_many_rows_each_are_codes(here: Path) -> None:
     rows = [f"{index % 5},{index % 80},{index % 3}.5,{'ab'[index % 7 % 2]}" for index in range(600)]
     assert dataset_of(write("code,age,x,kind", rows)).categories == {"code": "one_hot"}
