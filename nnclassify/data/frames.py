@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -50,8 +51,29 @@ class FrameRows:
         return f"{self.name}[{line - 2}]" if line > 1 else self.name
 
 
+SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.parquet")
+"""The name of a part of a table, as Hugging Face writes them: `train-00000-of-00002.parquet`."""
+
+
+def shards_of(path: Path) -> list[Path]:
+    """Return the parts of a table in order, if a path such as `data/train-*.parquet` names them; else none.
+
+    Raises:
+        DataError: Some parts are not there.
+    """
+    if not path.name.endswith("-*.parquet"):
+        return []
+    names = [(part, SHARD.fullmatch(part.name)) for part in sorted(path.parent.glob(path.name))]
+    found = [(part, match) for part, match in names if match is not None]
+    wanted = {int(match[3]) for _, match in found}
+    if found and wanted != {len(found)}:
+        raise DataError(f"{path}: {len(found)} parts of {max(wanted)}, by their names; expected all of one table")
+    return [part for part, _ in found]
+
+
 class ParquetRows:
-    """The rows of a Parquet file; messages call the first row line 2, as in its CSV file.
+    """The rows of a Parquet file, or of its parts (see `shards_of`); messages call the first row line 2, as in its CSV
+    file.
 
     Raises:
         DataError: It cannot be read, or pyarrow is not installed.
@@ -61,7 +83,7 @@ class ParquetRows:
 
     def __init__(self, path: Path) -> None:
         try:
-            from pyarrow import ArrowException, parquet
+            from pyarrow import ArrowException, concat_tables, parquet
         except ImportError as cause:
             raise DataError(
                 f"{path}: pyarrow is not installed; run: pip install 'nnclassify[parquet]', or save the table as CSV"
@@ -69,9 +91,12 @@ class ParquetRows:
         self.path = path
         self.format = CsvFormat()
         try:
-            with parquet.ParquetFile(path) as file:
-                _refuse_images(path, file)
-                self._table = file.read()
+            tables = []
+            for part in shards_of(path) or [path]:
+                with parquet.ParquetFile(part) as file:
+                    _refuse_images(part, file)
+                    tables.append(file.read())
+            self._table = concat_tables(tables)
         except (ArrowException, OSError) as cause:
             raise DataError(f"{path}: cannot be read ({one_line(cause)}); expected a Parquet file") from cause
 

@@ -22,6 +22,7 @@ from nnclassify.data.csv_table import Table, read_table
 from nnclassify.data.duplicates import parts_of
 from nnclassify.data.encoding import NumberColumn, is_missing_category
 from nnclassify.data.examples import Examples, Splits
+from nnclassify.data.frames import shards_of
 from nnclassify.data.labels import label_notes, why_no_class
 from nnclassify.data.split_names import SPLIT_NAMES, split_of
 from nnclassify.data.splitting import Rows
@@ -61,7 +62,8 @@ class Csv(UnsplitDataset):
 
     name: Literal["csv"] = "csv"
     path: PlacePath
-    """Path of the file, relative to the working directory, or the name of a table included in the package."""
+    """Path of the file, relative to the working directory, or the name of a table included in the package. All parts of
+    a table in Parquet files, such as `train-00000-of-00002.parquet`, are `train-*.parquet`."""
     label: str | Annotated[list[str], Field(min_length=2), AfterValidator(all_different)] = "label"
     """Name of the label column; or a list of columns of 0 and 1, one per class (multi-hot targets): each example then
     has any number of classes, with loss bce_with_logits, bce or mse."""
@@ -388,13 +390,13 @@ def _parts(
 
 
 def find_table(path: str) -> Path:
-    """Return the file with that path, or the shipped table with that name.
+    """Return the file with that path, or the shipped table with that name; `data/train-*.parquet` are parts of a table.
 
     Raises:
         DataError: Neither is there.
     """
     for candidate in [Path(path), *(folder / path for folder in SHIPPED)]:
-        if is_regular(candidate):
+        if is_regular(candidate) or shards_of(candidate):
             return candidate
     raise DataError(f"{path}: {why_no_file(Path(path))}; expected a CSV file (looked in {Path.cwd()})")
 

@@ -12,7 +12,7 @@ from typing import Any
 from nnclassify.config.suggest.chosen_columns import NONE_CHOSEN, ChosenColumns
 from nnclassify.config.suggest.document import Suggestion
 from nnclassify.config.yaml_reader import YamlSource, read_text
-from nnclassify.errors import InputError, shell_command
+from nnclassify.errors import InputError, shell_command, some
 from nnclassify.files.paths import is_folder, is_regular, unreadable
 
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data")
@@ -20,11 +20,14 @@ COMPRESSED_ENDINGS = ("", ".gz", ".bz2", ".xz")
 TABLE_ENDINGS = (*(text + end for text in TEXT_ENDINGS for end in COMPRESSED_ENDINGS), ".parquet", ".pq")
 ARRAY_ENDING = ".npz"
 SAVE = "write inputs and labels by numpy.savez('data.npz', x=..., y=...)"
+IMAGE_ENDINGS = ".jpg .jpeg .png .gif .bmp .tif .tiff .webp .heic"
 OTHER_KINDS = {
     ".zip .tar .tgz .tar.gz .tar.bz2 .tar.xz .7z .rar": "an archive; unpack it, and give the folder or the table",
     ".xlsx .xls .xlsm .ods .numbers": "a workbook; save its sheet as CSV",
-    ".npy .pt .pth": "one array; put inputs and targets into an .npz as x and y, or write a config with dataset: "
+    ".npy": "one array; put inputs and targets into an .npz as x and y, or write a config with dataset: "
     "{name: tensors, ...}",
+    ".pt .pth": "a file of torch.save; if it holds data, read it with torch.load, and "
+    f"{SAVE}; weights and checkpoints are no data",
     ".mat": f"a MATLAB file; read it with scipy.io.loadmat, and {SAVE}",
     ".h5 .hdf5": f"an HDF5 file; read it with h5py, and {SAVE}",
     ".tfrecord .tfrecords": f"records of TensorFlow; read them with tensorflow_datasets.as_numpy, and {SAVE}",
@@ -33,7 +36,7 @@ OTHER_KINDS = {
     ".html .htm .xml .safetensors .idx -ubyte -ubyte.gz": "a format that is not read; convert it to CSV, Parquet or "
     ".npz",
     ".zst .lz4 .z": "compressed in a way that is not read; unpack it first",
-    ".jpg .jpeg .png .gif .bmp .tif .tiff .webp .heic": "one image; expected a folder with one subfolder per class",
+    IMAGE_ENDINGS: "one image; expected a folder with one subfolder per class",
 }
 """What files of other kinds are, and what to do with them, by their endings."""
 EXPECTED = "expected a folder with one subfolder per class, a .csv, .tsv or .parquet, or an .npz"
@@ -125,6 +128,11 @@ def suggest(
             words = ("train", Path(path).parent, f"dataset.labels={path}", "--label", label)
             found.found.append(f"{path}: read as a table, but names images; to train on these: {shell_command(*words)}")
         return found
+    if is_folder(Path(path)) and not {"labels", "classes"} & stated.keys() and (tables := tables_in(Path(path))):
+        from nnclassify.config.suggest.tables import suggest_for_table
+
+        of_format = {key: stated[key] for key in FORMAT if key in stated}
+        return suggest_for_table(tables.pop("train"), name, label, of_format, chosen, tables)
     if isinstance(label, list) or (label is not None and not is_folder(Path(path))):
         raise InputError(f"{path}: --label {label}: only a table or a list of images has a label column")
     if is_folder(Path(path)) and (label or stated or not _has_arrays(path)):
@@ -138,11 +146,51 @@ def suggest(
 
 
 def _has_arrays(folder: str) -> bool:
-    """Return whether a folder has .npy files of inputs and targets, such as `X_train.npy` and `y_train.npy`."""
-    from nnclassify.data.array_names import array_files, named_pair
+    """Return whether a folder has .npy files of inputs and targets, such as `X_train.npy` and `y_train.npy`.
 
-    names = [*array_files(folder)]
-    return (named_pair(names, "train") or named_pair(names)) is not None
+    Raises:
+        InputError: It also has folders of images.
+    """
+    from nnclassify.data.array_names import array_files, named_pair
+    from nnclassify.data.image_listing import subfolders
+
+    files = array_files(folder)
+    pair = named_pair(files, "train") or named_pair(files)
+    if pair is None:
+        return False
+    if images := [within for within in subfolders(Path(folder)) if _has_images(within)]:
+        arrays, images_of = some([files[name] for name in pair]), some([*map(str, images)])
+        raise InputError(f"{folder}: both arrays ({arrays}) and images ({images_of}); move one kind to another folder")
+    return True
+
+
+def _has_images(folder: Path) -> bool:
+    from nnclassify.data.image_listing import files_in
+
+    return any(path.suffix.lower() in IMAGE_ENDINGS.split() for path in files_in(folder))
+
+
+def tables_in(folder: Path) -> dict[str, str]:
+    """Return the tables of a folder by split, where their names are those of splits: `train.csv` and `test.csv`, or the
+    parts `train-00000-of-00002.parquet` and so on, as `train-*.parquet`; nothing if there is no table for training."""
+    from nnclassify.data.frames import SHARD
+    from nnclassify.data.image_labels import lists_images
+    from nnclassify.data.image_listing import files_in, subfolders
+    from nnclassify.data.split_names import split_of
+
+    within, files = subfolders(folder), files_in(folder)
+    tables = [path for path in files if path.name.lower().endswith(TABLE_ENDINGS)]
+    if len(within) == 1 and not tables and not _has_images(folder):
+        return tables_in(within[0])
+    found: dict[str, set[str]] = {}
+    for path in () if within or _has_images(folder) else tables:
+        shard = SHARD.fullmatch(path.name)
+        stem, name = (shard[1], f"{shard[1]}-*.parquet") if shard else (path.name.partition(".")[0], path.name)
+        if (split := split_of(stem)) is not None:
+            found.setdefault(split, set()).add(str(path.with_name(name)))
+    is_clear = "train" in found and all(len(names) == 1 for names in found.values())
+    one_each = {split: next(iter(names)) for split, names in found.items()} if is_clear else {}
+    return {} if not one_each or lists_images(Path(one_each["train"])) else one_each
 
 
 def run_name(path: str) -> str:

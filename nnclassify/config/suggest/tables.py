@@ -35,6 +35,7 @@ from nnclassify.config.suggest.recipe import (
     recipe_for,
 )
 from nnclassify.config.suggest.table_facts import LOOKED_AT, TableFacts, table_facts
+from nnclassify.config.suggest.table_format import opened
 from nnclassify.data.column_kinds import kind_text
 from nnclassify.data.columns import is_identifier
 from nnclassify.data.encoding import DateColumn, FormattedNumberColumn, NumberColumn, OneHotColumn
@@ -69,6 +70,7 @@ def suggest_for_table(
     label: str | list[str] | None,
     stated: Mapping[str, Any] = MappingProxyType({}),
     chosen: ChosenColumns = NONE_CHOSEN,
+    files: Mapping[str, str] = MappingProxyType({}),
 ) -> Suggestion:
     """Look at a table, and suggest a config.
 
@@ -78,6 +80,7 @@ def suggest_for_table(
         label: The label column, or columns of a multi-hot label; None: the only candidate.
         stated: Options that say how it is written; the others are recognized.
         chosen: What the user says of its columns.
+        files: The files next to it that are called like the other splits, by split; one without the label is not used.
 
     Raises:
         DataError: It cannot be read or learned from.
@@ -88,8 +91,10 @@ def suggest_for_table(
         reasons = _reasons(facts.columns) or "no other column"
         raise DataError(f"{path}: nothing to learn the label {facts.label!r} from ({reasons})")
     num_train = max(1, int(facts.num_rows * (1 - TEST) * (1 - VALIDATION)))
-    splits = _split_entries(facts)
-    validation = next((entry.value for entry in splits if entry.key == "validation"), VALIDATION)
+    files, notes = _labeled(facts, files)
+    splits = _split_entries(facts, files)
+    fractions = {entry.key: entry.value for entry in splits if not isinstance(entry.value, str)}
+    validation = fractions.get("validation", VALIDATION)
     num_features = sum(column.num_features() for column in facts.used)
     dataset = [*_dataset_entries(facts, stated), *splits]
     model, recipe = mlp_entries(num_train, num_features, len(facts.classes))
@@ -104,7 +109,7 @@ def suggest_for_table(
         *loss,
         *recipe.entries(),
     ]
-    return Suggestion(name, _found(facts), entries)
+    return Suggestion(name, [*_found(facts), *notes], entries)
 
 
 def mlp_entries(num_examples: int, num_features: int, num_classes: int) -> tuple[list[Entry], Recipe]:
@@ -192,7 +197,26 @@ def _quantile_entries(facts: TableFacts) -> list[Entry]:
     return [Entry("quantile_transform", [*(column.name for column in far), *chosen], why)]
 
 
-def _split_entries(facts: TableFacts) -> list[Entry]:
+def _labeled(facts: TableFacts, files: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Return the files of other splits that have the label, and a line on each of the others."""
+    labels = [facts.label] if isinstance(facts.label, str) else facts.label
+    found, notes = dict[str, str](), list[str]()
+    for split, file in files.items():
+        table, _ = opened(file, labels, {})
+        if facts.split:
+            notes.append(f"{file}: not used: column {facts.split.name!r} says which split each row is for")
+        elif {*labels} <= {*map(str.strip, next(table.rows(), (0, [""]))[1])}:
+            found[split] = file
+        else:
+            notes.append(f"{file}: not used for training: no label {some(labels)}; `nnclassify predict` takes it")
+    return found, notes
+
+
+def _split_entries(facts: TableFacts, files: Mapping[str, str]) -> list[Entry]:
+    if files:
+        own = [Entry(split, files[split], "a file of its own") for split in ("validation", "test") if split in files]
+        drawn = [entry for entry in _split_entries(facts, {}) if entry.key not in (*files, "split")]
+        return [*own, *drawn]
     named = {*splits_of(facts.split.counts).values()} if facts.split else set()
     entries = [Entry("split", facts.split.name, SPLIT)] if facts.split else []
     if "validation" not in named:

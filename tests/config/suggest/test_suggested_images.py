@@ -144,10 +144,10 @@ def test_masks_next_to_their_images_are_named(here: Path) -> None:
 
 def test_a_folder_of_tables_is_no_list_of_images(here: Path) -> None:
     Path("titanic").mkdir()
-    for name in ("train", "test"):
+    for name in ("people", "places"):
         Path(f"titanic/{name}.csv").write_text("id,sex,survived\n1,male,0\n")
     with pytest.raises(
-        DataError, match=r"but titanic/test.csv, titanic/train.csv: to train on a table, give it instead"
+        DataError, match=r"but titanic/people.csv, titanic/places.csv: to train on a table, give it instead"
     ):
         suggest("titanic")
 
