@@ -5,8 +5,11 @@ Commands import what they need when they run: `--help` and shell completion impo
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,6 +87,7 @@ app.add_typer(configs_app, name="configs")
 def main() -> None:
     """Run the command line, and exit with its exit code."""
     try:
+        _refuse_files_like_options(sys.argv[1:])
         ended = app(standalone_mode=False)  # raises usage errors, which typer prints in four lines
         code = ended if isinstance(ended, int) else 0
     except SystemExit as end:
@@ -98,6 +102,19 @@ def main() -> None:
         note(f"error: standard output: not written ({one_line(failure)}); free space, or write to another disk")
         code = code or SaveError.exit_code
     sys.exit(code)
+
+
+def _refuse_files_like_options(words: Sequence[str]) -> None:
+    """Refuse a file such as `-data.csv`, which would be taken for the options `-d`, `-a` and so on.
+
+    Raises:
+        InputError: A word is such a file, and not the value of an option.
+    """
+    for before, word in itertools.pairwise(["", *words]):
+        if word == "--":
+            return
+        if re.match(r"-[^-\d.]", word) and not before.startswith("-") and os.path.lexists(word):
+            raise InputError(f"{word}: would be read as options; for the file, write ./{word}")
 
 
 def _ended_by(error: BaseException) -> int:

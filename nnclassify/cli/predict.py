@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from nnclassify.cli.progress import PredictionBar
     from nnclassify.inference.classifier import Classifier
     from nnclassify.inference.image_copies import ImageCopies
+    from nnclassify.inference.inputs import FileContent
     from nnclassify.inference.predict import Caution, Prediction
 
 
@@ -52,13 +53,16 @@ def _not_options(context: typer.Context, inputs: list[str]) -> list[str]:
 
 
 _NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan|$|,)", re.IGNORECASE)
-"""The start of a list of values that begins with a negative one; `-` and `-,1` are reported as bad values."""
+"""The start of a list of values that begins with a negative one, or `-`; `-,1` is reported as a bad value."""
+STDIN = "-"
+"""The input that stands for the file on stdin."""
 
 InputsArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT",
-        help="Images, folders, CSV or tensor files, or values such as -1.5,2,3; also overrides (KEY=VALUE).",
+        help="Images, folders, CSV or tensor files, - for a file on stdin, or values such as -1.5,2,3; also overrides "
+        "(KEY=VALUE).",
         callback=_not_options,
     ),
 ]
@@ -133,7 +137,7 @@ def predict(
     copies = _copies(copy_to, classifier, inputs)
     is_summary = not (as_json or as_csv) and (save_csv or copies) is not None
     passage = _Passage(copies, _bar(len(inputs)) if is_summary or not is_terminal(sys.stdout) else None)
-    predictions = passage.through(classifier, inputs, top_k, caution)
+    predictions = passage.through(classifier, _with_stdin(inputs), top_k, caution)
     if as_json:
         print_json_list("predictions", (prediction.figures() for prediction in predictions), "predict")
     else:
@@ -142,6 +146,15 @@ def predict(
         print(passage.summary(classifier.class_names, save_csv))
     if passage.num_errors:
         raise typer.Exit(InputError.exit_code)
+
+
+def _with_stdin(inputs: Sequence[str]) -> list[str | FileContent]:
+    """Return the inputs, with what stdin holds in place of `-`."""
+    from nnclassify.inference.inputs import FileContent
+
+    if inputs.count(STDIN) > 1:
+        raise InputError("-: stands for stdin, which can be read only once")
+    return [FileContent("stdin", sys.stdin.buffer.read()) if text == STDIN else text for text in inputs]
 
 
 @dataclass
@@ -169,7 +182,7 @@ class _Passage:
     stop_signals: list[int] = field(default_factory=list)
 
     def through(
-        self, classifier: Classifier, inputs: Sequence[str], top_k: int, caution: Caution
+        self, classifier: Classifier, inputs: Sequence[str | FileContent], top_k: int, caution: Caution
     ) -> Iterator[Prediction]:
         """Yield the predictions for inputs, copy their images, and print the errors and the progress."""
         from nnclassify.inference.classifier import predict as predict_each

@@ -39,6 +39,7 @@ def is_identifier(name: str) -> bool:
     return _IDENTIFIER.fullmatch(name) is not None
 
 
+@np.errstate(over="ignore")
 def numbers_the_rows(column: Values) -> bool:
     """Return whether a column consists of consecutive whole numbers, one per row, in any order."""
     is_long = len(column) >= FEW_ROWS and column.max() - column.min() == len(column) - 1
@@ -50,6 +51,14 @@ def is_index(column: Values) -> bool:
     return len(column) > 1 and bool((column == np.floor(column)).all()) and len(np.unique(column)) == len(column)
 
 
+def scaled(values: Values) -> Values:
+    """Return columns divided by powers of two, in -1..1: nothing is rounded, and no square or float32 overflows."""
+    _, exponents = np.frexp(np.abs(values).max(axis=0))
+    found: Values = np.ldexp(values, -exponents)
+    return found
+
+
+@np.errstate(over="ignore")
 def outlier_notes(names: Sequence[str], values: Values, lines: Labels) -> list[str]:
     """Return one line per column whose other values are lost next to a few outliers, such as a missing-data marker."""
     if len(values) < FEW_ROWS:
@@ -89,6 +98,7 @@ def marker_notes(names: Sequence[str], values: Values) -> list[str]:
     return _first(notes)
 
 
+@np.errstate(over="ignore")
 def flat_notes(names: Sequence[str], values: Values) -> list[str]:
     """Return one line per column whose values differ, but by so little that `normalize: standard` takes them for
     constant."""
@@ -104,6 +114,7 @@ def flat_notes(names: Sequence[str], values: Values) -> list[str]:
     return _first(notes)
 
 
+@np.errstate(over="ignore")
 def column_notes(names: Sequence[str], values: Values, targets: Labels, texts: Collection[str] = ()) -> list[str]:
     """Return one line per column that probably should not be learned from; of `texts`, the values are codes of the
     texts."""

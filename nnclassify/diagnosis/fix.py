@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 from pathlib import Path
@@ -28,6 +29,15 @@ def edited(text: str, change: Change) -> str:
     out = io.StringIO()
     yaml.dump(document, out)
     return out.getvalue()
+
+
+def written_like(raw: bytes, text: str) -> bytes:
+    """Encode a text with the line ends, the encoding and the byte-order mark of a file."""
+    encoding = "utf-8-sig" if raw.startswith(codecs.BOM_UTF8) else "utf-8"
+    for mark, name in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+        if raw.startswith(mark):
+            encoding, text = name, f"\ufeff{text}"
+    return text.replace("\n", "\r\n" if "\r\n" in decoded(raw) else "\n").encode(encoding)
 
 
 def _set(node: Any, path: list[str | int], value: Any) -> None:
@@ -80,7 +90,7 @@ def write_fixed(loaded: LoadedConfig, target: Path, change: Change) -> None:
     """
     everything = {**loaded.source.overrides(), **change}
     try:
-        text = decoded(Path(loaded.source.file).read_bytes())
-        target.write_text(edited(text, everything), encoding="utf-8")
+        raw = Path(loaded.source.file).read_bytes()
+        target.write_bytes(written_like(raw, edited(decoded(raw), everything)))
     except OSError as cause:
         raise SaveError(f"{target}: not saved ({one_line(cause)}); free space or fix permissions") from cause

@@ -103,7 +103,7 @@ def items_of(inputs: object) -> Iterator[tuple[str, object]]:
 
 
 def _is_item(item: object) -> bool:
-    is_object = isinstance(item, Image.Image | torch.Tensor) or _is_frame(item)
+    is_object = isinstance(item, Image.Image | torch.Tensor | FileContent) or _is_frame(item)
     return is_object or _is_path(item) or (hasattr(item, "__array__") and not _holds_paths(item))
 
 

@@ -1,6 +1,7 @@
 """A wrong command line is one line, as every other error."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,17 @@ def test_wrong_usage_is_one_line(
     code, output, error = printed(f"nnclassify {line}", monkeypatch, capsys)
     assert (code, output) == (2, "")
     assert error.startswith(expected) and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["predict", "train", "init", "audit"])
+def test_a_file_that_looks_like_options_is_told_from_them(
+    command: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("-dash.csv").touch()
+    found = printed(f"nnclassify {command} -dash.csv", monkeypatch, capsys)
+    assert found == (2, "", "error: -dash.csv: would be read as options; for the file, write ./-dash.csv\n")
+    _, _, error = printed(f"nnclassify {command} -- -dash.csv", monkeypatch, capsys)
+    assert "would be read as options" not in error
 
 
 def test_no_command_at_all_is_helped(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

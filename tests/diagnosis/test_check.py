@@ -154,11 +154,21 @@ def test_an_edit_keeps_comments_and_the_rest() -> None:
     assert "optimizer: {lr: 0.1}" in lines and "epochs" not in changed
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_fixed_config_keeps_line_ends_and_the_byte_order_mark(encoding: str, end: str, here: Path) -> None:
+    lines = ["# a comment", "dataset: xor", "model: {name: mlp, hidden: [2]}", ""]
+    mark = "\ufeff" if encoding.startswith("utf-16") else ""
+    Path("a.yaml").write_bytes((mark + end.join(lines)).encode(encoding))
+    write_fixed(load_config("a.yaml"), Path("b.yaml"), {"epochs": 5})
+    assert Path("b.yaml").read_bytes() == (mark + end.join([*lines[:-1], "epochs: 5", ""])).encode(encoding)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_a_config_of_each_encoding_is_fixed(encoding: str, here: Path) -> None:
     Path("a.yaml").write_text("dataset: xor # Übung\nmodel: {name: mlp, hidden: [2]}\n", encoding=encoding)
     write_fixed(load_config("a.yaml"), Path("b.yaml"), {"dataset.noise": 0.5})
-    assert Path("b.yaml").read_text(encoding="utf-8").startswith("dataset: {name: xor, noise: 0.5} # Übung")
+    assert Path("b.yaml").read_text(encoding=encoding).startswith("dataset: {name: xor, noise: 0.5} # Übung")
 
 
 def test_a_range_test_that_cannot_be_made_hides_no_finding(tmp_path: Path) -> None:

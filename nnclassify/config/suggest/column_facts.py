@@ -168,7 +168,10 @@ def _spread(facts: ColumnFacts, column: NumericColumn, decimal: str) -> float:
     values, rows = values[np.isfinite(values)] / 8, rows[np.isfinite(values)]  # no sum of two overflows
     distances = np.abs(values - np.median(np.repeat(values, rows)))
     distances, rows = distances[distances > 0], rows[distances > 0]
-    return float(distances.max() / np.median(np.repeat(distances, rows))) if len(distances) else 0.0
+    if not len(distances):
+        return 0.0
+    with np.errstate(over="ignore"):
+        return float(min(distances.max() / np.median(np.repeat(distances, rows)), np.finfo(np.float64).max))
 
 
 def _decide_kind(facts: ColumnFacts, decimal: str, *, is_certain: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnclassify.config.suggest.recipe import is_unbalanced
+from nnclassify.data.columns import scaled
 
 if TYPE_CHECKING:
     from nnclassify.data import Splits
@@ -50,6 +51,7 @@ def is_linear(splits: Splits) -> bool:
     counts = np.bincount(targets)
     if len(counts) < 2:
         return True
+    inputs = scaled(inputs)
     spread = inputs.std(axis=0)
     inputs = (inputs - inputs.mean(axis=0)) / np.where(spread > 0, spread, 1)
     folds = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=0)

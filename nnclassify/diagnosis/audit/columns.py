@@ -12,7 +12,7 @@ from nnclassify.config.suggest.column_facts import CONSTANT, IDENTIFIER, INDEX
 from nnclassify.config.suggest.suggest import FORMAT
 from nnclassify.config.suggest.table_facts import COPY, table_facts
 from nnclassify.data import Splits
-from nnclassify.data.columns import is_identifier, numbers_the_rows
+from nnclassify.data.columns import is_identifier, numbers_the_rows, scaled
 from nnclassify.data.splitting import Labels, stratified_folds
 from nnclassify.data.tables import Csv, find_table
 from nnclassify.diagnosis.audit.flags import Flag, Found
@@ -93,9 +93,10 @@ def revealing_columns(inputs: Tensor, targets: Labels, splits: Splits) -> Iterat
     columns that are not suspected.
     """
     kept = np.flatnonzero(np.bincount(targets)[targets] >= FOLDS)
-    targets, values = np.unique(targets[kept], return_inverse=True)[1], inputs.numpy()[kept]
+    targets = np.unique(targets[kept], return_inverse=True)[1]
     if len(targets) == 0 or targets.max() == 0:
         return
+    values = scaled(inputs.double().numpy()[kept])  # trees compare float32
     found = {name: _skill(values[:, place], targets) for name, place in blocks(splits)}
     suspected = [name for name in found if found[name] >= ALONE]
     rest = [np.arange(values.shape[1])[place] for name, place in blocks(splits) if name not in suspected]

@@ -241,6 +241,17 @@ def test_a_last_column_is_no_label_beside_one_called_like_what_people_predict(he
         table_facts(write(f"{name},fare,port", rows), None)
 
 
+@pytest.mark.parametrize("large", ["1.7e308", "-1.7e308", "1e200", "1e39"])
+@pytest.mark.parametrize("others", [0.5, 1.2e308])
+def test_numbers_near_the_limit_of_float64_are_looked_at_without_a_warning(
+    here: Path, large: str, others: float
+) -> None:
+    rows = [f"{row % 7}.5,{large if row % 9 == 0 else others * (row % 4)},{'ab'[row % 2]}" for row in range(80)]
+    table = write("a,big,label", [row.replace("inf", "1.79e308") for row in rows])  # a warning is an error in tests
+    assert [facts.name for facts in table_facts(table, None).used] == ["a", "big"]
+    load_config(table)  # whether it is linear
+
+
 def test_a_few_whole_numbers_of_many_rows_each_are_codes(here: Path) -> None:
     rows = [f"{index % 5},{index % 80},{index % 3}.5,{'ab'[index % 7 % 2]}" for index in range(600)]
     assert dataset_of(write("code,age,x,kind", rows)).categories == {"code": "one_hot"}
