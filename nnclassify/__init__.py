@@ -177,6 +177,7 @@ def train(
         TrainingError: Training failed; the last good checkpoint is kept.
     """
     from nnclassify import run
+    from nnclassify.config.from_python import refuse_data
     from nnclassify.files.python_source import trusting
     from nnclassify.runs.progress import ProgressBar
 
@@ -187,6 +188,7 @@ def train(
         "observers": [*([ProgressBar()] if progress else []), *observers],
         "note": note,
     }
+    refuse_data(config)  # before `root`, which is y in `train(X, y)`
     with trusting(trust):
         if seeds is None and folds is None:
             return run.train_isolated(config, root, overrides, **options)

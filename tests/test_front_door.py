@@ -344,3 +344,11 @@ def test_several_seeds_are_one_call(tmp_path: Path) -> None:
     for seeds in wrong:
         with pytest.raises(InputError, match="seeds: found"):
             nnclassify.train(config, tmp_path, seeds=seeds)
+
+
+@pytest.mark.parametrize("data", [np.zeros((4, 2)), [[0.0, 1.0], [1.0, 0.0]]])
+def test_data_in_memory_points_to_the_estimator(data: Any) -> None:
+    with pytest.raises(
+        InputError, match=r"config: found a .*; to train on data in memory: .*NNClassifier\(\).fit\(X, y\)"
+    ):
+        nnclassify.train(data, np.zeros(4))  # type: ignore[call-overload]

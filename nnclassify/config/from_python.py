@@ -34,8 +34,22 @@ def load_any(config: AnyConfig, overrides: Overrides = ()) -> LoadedConfig:
     if isinstance(config, LoadedConfig):
         return load_any(config.config, changes) if changes else config
     if not isinstance(config, RunConfig | Mapping):
+        refuse_data(config)
         raise InputError(f"config: found a {type(config).__name__}; expected a path, a name, a dict or a RunConfig")
     return load_source(YamlSource("config", as_yaml(config)), NAME, changes)
+
+
+def refuse_data(config: object) -> None:
+    """Refuse data in memory in place of a config.
+
+    Raises:
+        InputError: It is a data frame, an array, a list or a tuple.
+    """
+    if hasattr(config, "shape") or isinstance(config, list | tuple):
+        raise InputError(
+            f"config: found a {type(config).__name__}; expected a path, a name, a dict or a RunConfig; to train on "
+            "data in memory: nnclassify.sklearn.NNClassifier().fit(X, y)"
+        )
 
 
 def assignments(overrides: Overrides) -> list[str]:
