@@ -86,7 +86,7 @@ def reproduced(path: Path, overrides: Sequence[str] = ()) -> tuple[RunFolder, Re
     with located(loaded.source), told_where_to_look(loaded.config.dataset):
         check_data(before, path, build_components(loaded.config).splits)
     folder = train(loaded, note=note, with_monitor=False).folder
-    now = receipt_of(folder)  # which refuses a damaged result
+    now = receipt_of(folder, before.receipt)  # which refuses a damaged result
     return folder, reproduction(before, now, (result_of(folder) or {})["intervals"])
 
 

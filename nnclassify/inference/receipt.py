@@ -43,6 +43,7 @@ OF_THE_BITS = ("nnclassify", "torch", "machine", "instructions", "device", "thre
 """Entries of the environment that decide the last bits of a result."""
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Version = Literal[1, 2]
 
 
 class _Part(BaseModel):
@@ -60,7 +61,8 @@ class Answers(_Part):
     """What the network predicts for a split.
 
     Attributes:
-        sha256: The digest of the rows of `predictions.csv` without their names, in the order of the alphabet.
+        sha256: The digest of the rows of `predictions.csv`, in the order of the alphabet; since version 2 of the format
+            without the names of the examples.
         correct: A bit per example, in the order of `manifest.csv`: whether it is predicted correctly; in base64.
     """
 
@@ -83,7 +85,7 @@ class Receipt(_Part):
     """The receipt of a run.
 
     Attributes:
-        receipt: The version of the format.
+        receipt: The version of the format; see `Answers`.
         run: The name of the run.
         config: The config, as in `config.yaml`.
         seeds: Every seed in the config, by dotted path.
@@ -97,7 +99,7 @@ class Receipt(_Part):
         sha256: The digest of everything above.
     """
 
-    receipt: Literal[1] = 1
+    receipt: Version = 2
     run: str
     config: dict[str, Any]
     seeds: dict[str, int]
@@ -140,8 +142,12 @@ def _seeds(config: dict[str, Any]) -> dict[str, int]:
     return {key: value for key, value in flat(config).items() if key.rpartition(".")[2] == "seed"}
 
 
-def receipt_of(folder: RunFolder) -> Receipt:
+def receipt_of(folder: RunFolder, version: Version = 2) -> Receipt:
     """Make the receipt of a finished run from its folder.
+
+    Args:
+        folder: The folder of the run.
+        version: The version of the format, such as that of a receipt to compare with.
 
     Raises:
         CheckpointError: The run is not finished, or a file is missing or damaged.
@@ -161,7 +167,9 @@ def receipt_of(folder: RunFolder) -> Receipt:
     steps = "compiled, later eager" if content_of(folder.config).startswith(COMPILED_AT_FIRST.encode()) else "all alike"
     parts = {split: manifest.part(split).names for split in best.split_digests}
     digests = {split: digest for split, digest in best.split_digests.items() if parts[split]}
+    answers = {split: _answers(folder, split, parts[split], version) for split in digests}
     return Receipt(
+        receipt=version,
         run=folder.name,
         config=config,
         seeds=_seeds(config),
@@ -170,7 +178,7 @@ def receipt_of(folder: RunFolder) -> Receipt:
         epochs=result["epochs"],
         best_epoch=best.epoch,
         figures={split: result[split] for split in ("train", "validation", "test")},
-        answers={split: found for split in digests if (found := _answers(folder, split, parts[split])) is not None},
+        answers={split: found for split, found in answers.items() if found is not None},
         weights=content_digest(best.model),
     ).sealed()
 
@@ -184,13 +192,14 @@ def _result(folder: RunFolder) -> dict[str, Any]:
     raise CheckpointError(f"{folder.path}: the run is not finished; continue it with: {hint}")
 
 
-def _answers(folder: RunFolder, split: str, names: list[str]) -> Answers | None:
+def _answers(folder: RunFolder, split: str, names: list[str], version: Version) -> Answers | None:
     """Return what `predictions.csv` has on a split; None if it has not each of its examples."""
     is_correct = read_correct(folder.predictions, split)
     if not is_correct.keys() >= set(names):
         return None
     # Rows of a table are called by their lines, which an empty line before them changes, but not what they hold.
-    rows = sorted(json.dumps([split, *row[2:]]) for row in read_csv(folder.predictions) if row and row[0] == split)
+    named = (row for row in read_csv(folder.predictions) if row and row[0] == split)
+    rows = sorted(json.dumps(row if version == 1 else [split, *row[2:]]) for row in named)
     packed = np.packbits([is_correct[name] for name in names]).tobytes()
     digest = hashlib.sha256("\n".join(rows).encode()).hexdigest()
     return Answers(sha256=digest, correct=base64.b64encode(packed).decode())
