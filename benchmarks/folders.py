@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nnclassify.data.file_list import FileList
-from nnclassify.data.image_folders import find_layout
-from nnclassify.data.image_store import CacheOptions, Reader
+from nnclassify.data.images.file_list import FileList
+from nnclassify.data.images.image_folders import find_layout
+from nnclassify.data.images.image_store import CacheOptions, Reader
 from nnclassify.files.images.image_format import ImageFormat
 from nnclassify.process import num_cores
 

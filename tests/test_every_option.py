@@ -19,7 +19,7 @@ from builders import BLOBS, config_of
 
 from nnclassify.config.reference import FAMILIES, definer, families
 from nnclassify.config.run_config import RunConfig, load_config
-from nnclassify.data.images import Downloaded
+from nnclassify.data.images.image_datasets import Downloaded
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.python_source import trusting
 from nnclassify.inference.classifier import Classifier

@@ -9,8 +9,8 @@ import torch
 from pydantic import ValidationError
 
 from nnclassify.config.run_config import load_config
-from nnclassify.data.csv_rows import number
-from nnclassify.data.tables import Csv
+from nnclassify.data.tables.csv_rows import number
+from nnclassify.data.tables.table_datasets import Csv
 from nnclassify.data.targets import numbering_of
 from nnclassify.data.tensor_files import load_tensor
 from nnclassify.diagnosis.pages import page_of

@@ -18,7 +18,7 @@ from sklearn import metrics as sklearn_metrics
 
 from nnclassify import run
 from nnclassify.data.splitting import strata, stratified_split
-from nnclassify.data.tables import Csv
+from nnclassify.data.tables.table_datasets import Csv
 from nnclassify.diagnosis.check import diagnose
 from nnclassify.errors import ConfigError, DataError, InputError, LabelError, NNClassifyError
 from nnclassify.evaluation.baselines import FittedBaselines

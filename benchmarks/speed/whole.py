@@ -26,7 +26,7 @@ from benchmarks.speed.jobs import Job, prepare
 from nnclassify.config.run_config import load_config
 from nnclassify.data import Examples
 from nnclassify.data.batches import prepared
-from nnclassify.data.image_reading import decode_images
+from nnclassify.data.images.image_reading import decode_images
 from nnclassify.inference.classifier import Classifier, predict
 from nnclassify.inference.evaluate import evaluate
 from nnclassify.process import configure_malloc

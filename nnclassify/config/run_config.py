@@ -20,7 +20,7 @@ from nnclassify.config.suggest.suggest import EXPECTED, FORMAT, is_data, other_k
 from nnclassify.config.yaml_reader import YamlPath, YamlSource, parse_yaml, path_of_key, read_text, read_yaml
 from nnclassify.config.yaml_writer import written
 from nnclassify.data import AnyDataset
-from nnclassify.data.tables import Csv
+from nnclassify.data.tables.table_datasets import Csv
 from nnclassify.data.transform import Costs, EvaluationSettings
 from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, shell_command, some, suggestion
 from nnclassify.evaluation.metrics import METRICS

@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import Field
 
 from nnclassify.data.base import Dataset, Examples, Splits
-from nnclassify.data.images import Cifar10, Cifar100, FashionMnist, Folder, Kmnist, Mnist
+from nnclassify.data.images.image_datasets import Cifar10, Cifar100, FashionMnist, Folder, Kmnist, Mnist
 from nnclassify.data.synthetic import Blobs, Circles, Moons, Rgb, Spirals, Xor
-from nnclassify.data.tables import BreastCancer, Csv, Digits, Iris, Wine
+from nnclassify.data.tables.table_datasets import BreastCancer, Csv, Digits, Iris, Wine
 from nnclassify.data.tensor_files import Tensors
 from nnclassify.settings import ByName
 

@@ -14,7 +14,6 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from nnclassify.data.augment import Augment
-from nnclassify.data.csv_table import Table
 from nnclassify.data.examples import DatasetFacts
 from nnclassify.data.examples import Examples as Examples
 from nnclassify.data.examples import Splits as Splits
@@ -35,6 +34,7 @@ from nnclassify.data.splitting import (
     stratified_folds,
 )
 from nnclassify.data.suspected_groups import SuspectedGroups
+from nnclassify.data.tables.csv_table import Table
 from nnclassify.data.transform import Normalize, Transform
 from nnclassify.data.unsplit import Drawn, UnsplitExamples
 from nnclassify.errors import DataError, LabelError, counted, some

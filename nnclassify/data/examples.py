@@ -13,7 +13,7 @@ import numpy as np
 
 from nnclassify.data.names import INDICES, ExampleNames
 from nnclassify.data.splitting import Groups, counts_of
-from nnclassify.data.table_encoder import TableEncoder
+from nnclassify.data.tables.table_encoder import TableEncoder
 from nnclassify.files.images.image_format import ImageFormat
 from nnclassify.process import num_cores
 

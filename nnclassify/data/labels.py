@@ -8,8 +8,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from nnclassify.data.csv_rows import MISSING, as_number
-from nnclassify.data.image_listing import clean_name, look_alike
+from nnclassify.data.images.image_listing import clean_name, look_alike
+from nnclassify.data.tables.csv_rows import MISSING, as_number
 from nnclassify.errors import some
 
 AMBIGUOUS = ("none", "missing", "-", "--", ".", "unknown", "unlabeled", "unlabelled")

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field
 
 from nnclassify.data.augment import Augment
 from nnclassify.data.base import ImageDataset, RawDataset, UnsplitDataset
-from nnclassify.data.image_listing import clean_name
+from nnclassify.data.images.image_listing import clean_name
 from nnclassify.data.labels import missing_labels
 from nnclassify.data.names import INDICES, ExampleNames
 from nnclassify.data.splitting import Groups, Labels

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, TypeAdapter
 
-from nnclassify.data.table_encoder import TableEncoder
+from nnclassify.data.tables.table_encoder import TableEncoder
 from nnclassify.files.images.image_format import ImageFormat
 from nnclassify.settings import PositiveFloat, Settings
 

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 
 from nnclassify.data import Examples, Splits
-from nnclassify.data.image_stream import StreamedImages
+from nnclassify.data.images.image_stream import StreamedImages
 from nnclassify.data.names import ExampleNames
 from nnclassify.data.splitting import Groups
-from nnclassify.data.table_encoder import TableEncoder
+from nnclassify.data.tables.table_encoder import TableEncoder
 from nnclassify.distributed.mapped_files import MappedFiles, mapped
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.files.images.image_format import ImageFormat

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnclassify.data.encoding import OneHotColumn
-from nnclassify.data.table_encoder import TableEncoder
+from nnclassify.data.tables.encoding import OneHotColumn
+from nnclassify.data.tables.table_encoder import TableEncoder
 
 MAX_EXAMPLES, MAX_WORK = 25_000, 5 * 10**7
 """Maximum number of training examples, and of values that all trees read: half a second on one core. On the 23,444 rows

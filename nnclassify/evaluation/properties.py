@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nnclassify.data import Examples
-from nnclassify.data.encoding import EPOCH, AnyColumn, DateColumn, OneHotColumn, OrdinalColumn, YesNoColumn
+from nnclassify.data.tables.encoding import EPOCH, AnyColumn, DateColumn, OneHotColumn, OrdinalColumn, YesNoColumn
 from nnclassify.data.transform import Transform
 from nnclassify.errors import InputError
 from nnclassify.evaluation.slices import UNKNOWN, Numbers, Property

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nnclassify.data.csv_rows import MISSING, as_number
+from nnclassify.data.tables.csv_rows import MISSING, as_number
 from nnclassify.evaluation.significance import ALPHA, holm
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from nnclassify.config.run_config import RunConfig, validate
 from nnclassify.config.yaml_reader import Override, YamlSource
 from nnclassify.data import Examples
-from nnclassify.data.csv_inputs import listed
-from nnclassify.data.csv_rows import CsvFormat
-from nnclassify.data.tables import Csv
+from nnclassify.data.tables.csv_inputs import listed
+from nnclassify.data.tables.csv_rows import CsvFormat
+from nnclassify.data.tables.table_datasets import Csv
 from nnclassify.data.transform import Costs, Threshold, Transform
 from nnclassify.device import Placement, resolve_placement, set_matmul_precision
 from nnclassify.errors import (

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nnclassify.data import Examples, Splits
 from nnclassify.data.base import IN_MEMORY, told_where_to_look
-from nnclassify.data.image_listing import clean_name
+from nnclassify.data.images.image_listing import clean_name
 from nnclassify.errors import DataError, TrainingError, counted, some
 from nnclassify.evaluation.bootstrap import metric_intervals
 from nnclassify.evaluation.confusion import ClassReport, class_reports, confusion_matrix, multi_hot_reports

@@ -11,9 +11,9 @@ from pydantic import TypeAdapter
 
 from nnclassify.data import Examples, Splits
 from nnclassify.data.base import Dataset, RawDataset
-from nnclassify.data.csv_inputs import notes_on_ignored
 from nnclassify.data.labels import matched
 from nnclassify.data.splitting import counts_of, limited
+from nnclassify.data.tables.csv_inputs import notes_on_ignored
 from nnclassify.data.transform import Transform
 from nnclassify.data.unsplit import UnsplitExamples
 from nnclassify.errors import DataError, InputError, LabelError, some

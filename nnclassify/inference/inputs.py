@@ -20,13 +20,13 @@ from PIL import Image
 from torch import Tensor
 
 from nnclassify.data.array_names import array_names, named_pair
-from nnclassify.data.csv_inputs import inputs_of, listed, numbers_of
-from nnclassify.data.csv_rows import CsvFormat, TextRows, as_number
-from nnclassify.data.encoding import NumberColumn
-from nnclassify.data.frames import FrameRows, text_of
-from nnclassify.data.image_listing import list_images, passed_over
-from nnclassify.data.image_reading import Decoded, decode_images, frames_note, ignore_warnings
-from nnclassify.data.table_files import open_table
+from nnclassify.data.images.image_listing import list_images, passed_over
+from nnclassify.data.images.image_reading import Decoded, decode_images, frames_note, ignore_warnings
+from nnclassify.data.tables.csv_inputs import inputs_of, listed, numbers_of
+from nnclassify.data.tables.csv_rows import CsvFormat, TextRows, as_number
+from nnclassify.data.tables.encoding import NumberColumn
+from nnclassify.data.tables.frames import FrameRows, text_of
+from nnclassify.data.tables.table_files import open_table
 from nnclassify.data.tensor_files import as_tensor, load_tensor, npy_array
 from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, InputError, one_line

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from nnclassify.data import Dataset
 from nnclassify.data.array_names import array_names, named_pair
-from nnclassify.data.image_labels import label_file, lists_images
-from nnclassify.data.image_listing import subfolders
-from nnclassify.data.images import Folder
-from nnclassify.data.table_files import open_table
-from nnclassify.data.tables import Csv
+from nnclassify.data.images.image_datasets import Folder
+from nnclassify.data.images.image_labels import label_file, lists_images
+from nnclassify.data.images.image_listing import subfolders
+from nnclassify.data.tables.table_datasets import Csv
+from nnclassify.data.tables.table_files import open_table
 from nnclassify.data.tensor_files import Tensors, load_tensor
 from nnclassify.errors import InputError, some
 from nnclassify.files.images.image_format import ImageFormat

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from nnclassify.data.image_listing import RUNS
+from nnclassify.data.images.image_listing import RUNS
 from nnclassify.errors import CheckpointError, InputError, SaveError, one_line, shell_command, some, suggestion
 from nnclassify.files.atomic_write import previous, remove, remove_partials, save_error
 from nnclassify.files.lock import has_no_locks, is_locked, lock

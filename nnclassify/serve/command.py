@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from socket import socket
 
-from nnclassify.data.image_reading import ignore_warnings
+from nnclassify.data.images.image_reading import ignore_warnings
 from nnclassify.errors import InputError
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.predict import Caution

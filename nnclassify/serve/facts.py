@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from pydantic import BaseModel, Field
 
-from nnclassify.data.csv_rows import as_number
-from nnclassify.data.encoding import AnyColumn, NumberColumn, OneHotColumn, OrdinalColumn
+from nnclassify.data.tables.csv_rows import as_number
+from nnclassify.data.tables.encoding import AnyColumn, NumberColumn, OneHotColumn, OrdinalColumn
 from nnclassify.inference.attribution import table_columns
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.predict import Caution, PredictionFigures

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from email.message import Message
 from typing import Any
 
-from nnclassify.data.csv_inputs import listed
-from nnclassify.data.frames import FrameRows
+from nnclassify.data.tables.csv_inputs import listed
+from nnclassify.data.tables.frames import FrameRows
 from nnclassify.errors import InputError, one_line, printable, some, suggestion
 from nnclassify.inference.classifier import Classifier, reader_of
 from nnclassify.inference.inputs import FileContent, RawInput

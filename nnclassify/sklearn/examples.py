@@ -16,11 +16,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from nnclassify.data.base import IN_MEMORY, Dataset, RawDataset
-from nnclassify.data.column_kinds import Category
-from nnclassify.data.csv_rows import CsvFormat
-from nnclassify.data.frames import FrameRows
-from nnclassify.data.table_encoder import replaced_note
-from nnclassify.data.tables import Csv
+from nnclassify.data.tables.column_kinds import Category
+from nnclassify.data.tables.csv_rows import CsvFormat
+from nnclassify.data.tables.frames import FrameRows
+from nnclassify.data.tables.table_datasets import Csv
+from nnclassify.data.tables.table_encoder import replaced_note
 from nnclassify.data.tensor_files import Tensors, as_tensor
 from nnclassify.errors import ConfigError, InputError, suggestion
 from nnclassify.process import preserve_process_state

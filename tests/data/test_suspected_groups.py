@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from builders import config_of, write_images
 
-from nnclassify.data.path_groups import groups_in
+from nnclassify.data.images.path_groups import groups_in
 from nnclassify.data.suspected_groups import SuspectedGroups, groups_of_column, groups_of_names, is_group_column
 
 CLASSES = ["cat", "dog"]

@@ -8,8 +8,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from nnclassify import run
 from nnclassify.data import Examples, Splits
-from nnclassify.data.encoding import NumberColumn, OneHotColumn
-from nnclassify.data.table_encoder import TableEncoder
+from nnclassify.data.tables.encoding import NumberColumn, OneHotColumn
+from nnclassify.data.tables.table_encoder import TableEncoder
 from nnclassify.data.transform import Transform
 from nnclassify.evaluation import boosting
 from nnclassify.evaluation.baselines import Baselines, FittedBaselines

@@ -15,8 +15,8 @@ from sklearn.inspection import permutation_importance
 from torch import Tensor, nn
 
 from nnclassify.data import Examples
-from nnclassify.data.encoding import NumberColumn, OneHotColumn
-from nnclassify.data.table_encoder import TableEncoder
+from nnclassify.data.tables.encoding import NumberColumn, OneHotColumn
+from nnclassify.data.tables.table_encoder import TableEncoder
 from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, InputError
 from nnclassify.inference.attribution import column_importance, grad_cam, heatmaps, integrated_gradients, last_map

@@ -66,7 +66,7 @@ def _decoding_threads(folder: Path) -> str | None:
 
 def _with_cores(count: int, work: Callable[[], None]) -> Callable[[], None]:
     def working() -> None:
-        from nnclassify.data import image_reading
+        from nnclassify.data.images import image_reading
 
         image_reading.SMALL_FILE = 0  # so small that one thread would decode them all
         vars(image_reading)["num_cores"] = lambda: count

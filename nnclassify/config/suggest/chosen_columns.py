@@ -8,9 +8,9 @@ from typing import Any
 
 from nnclassify.config.suggest.column_facts import GROUP, IDENTIFIER, SPLIT, ColumnFacts
 from nnclassify.config.suggest.document import CHOSEN
-from nnclassify.data.column_kinds import Kind, column_of, declared_kinds
-from nnclassify.data.encoding import AnyColumn, NumberColumn, NumericColumn
-from nnclassify.data.tables import Csv
+from nnclassify.data.tables.column_kinds import Kind, column_of, declared_kinds
+from nnclassify.data.tables.encoding import AnyColumn, NumberColumn, NumericColumn
+from nnclassify.data.tables.table_datasets import Csv
 from nnclassify.errors import ConfigPath, DataError
 
 TIME = "its dates are in order: the newest are the test split"

@@ -11,10 +11,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nnclassify.data.column_kinds import column_of, date_format, formatted_column
-from nnclassify.data.columns import is_identifier, is_unnamed
-from nnclassify.data.csv_rows import as_number, float_of
-from nnclassify.data.encoding import (
+from nnclassify.data.images.image_listing import clean_name
+from nnclassify.data.images.image_lists import COLUMNS
+from nnclassify.data.labels import missing_labels
+from nnclassify.data.split_names import SPLIT_NAMES, split_of
+from nnclassify.data.suspected_groups import is_group_column
+from nnclassify.data.tables.column_kinds import column_of, date_format, formatted_column
+from nnclassify.data.tables.columns import is_identifier, is_unnamed
+from nnclassify.data.tables.csv_rows import as_number, float_of
+from nnclassify.data.tables.encoding import (
     ISO,
     AnyColumn,
     DateColumn,
@@ -24,12 +29,7 @@ from nnclassify.data.encoding import (
     OneHotColumn,
     date_of,
 )
-from nnclassify.data.image_listing import clean_name
-from nnclassify.data.image_lists import COLUMNS
-from nnclassify.data.labels import missing_labels
-from nnclassify.data.number_formats import LIMIT
-from nnclassify.data.split_names import SPLIT_NAMES, split_of
-from nnclassify.data.suspected_groups import is_group_column
+from nnclassify.data.tables.number_formats import LIMIT
 from nnclassify.errors import DataError, counted, some
 
 MOSTLY = 0.9

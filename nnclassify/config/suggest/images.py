@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from nnclassify.config.suggest.document import Entry, Suggestion
 from nnclassify.config.suggest.recipe import IMAGE_STEPS, Recipe, loss_entries, recipe_for
-from nnclassify.data.folder_checks import where_classes_may_be
-from nnclassify.data.image_folders import Layout, find_layout
-from nnclassify.data.image_labels import label_file, labeled_layout, named_layout
-from nnclassify.data.image_listing import subfolders
-from nnclassify.data.image_reading import read_each
-from nnclassify.data.path_groups import one_group
+from nnclassify.data.images.folder_checks import where_classes_may_be
+from nnclassify.data.images.image_folders import Layout, find_layout
+from nnclassify.data.images.image_labels import label_file, labeled_layout, named_layout
+from nnclassify.data.images.image_listing import subfolders
+from nnclassify.data.images.image_reading import read_each
+from nnclassify.data.images.path_groups import one_group
 from nnclassify.data.splitting import counts_of
 from nnclassify.errors import DataError, InputError, counted, some
 from nnclassify.files.images.image_depth import GRAY_MODES, is_deep, values_of

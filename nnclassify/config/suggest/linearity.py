@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnclassify.config.suggest.recipe import is_unbalanced
-from nnclassify.data.columns import scaled
+from nnclassify.data.tables.columns import scaled
 
 if TYPE_CHECKING:
     from nnclassify.data import Splits

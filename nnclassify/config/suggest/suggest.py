@@ -118,7 +118,7 @@ def suggest(
     if path.lower().endswith(TABLE_ENDINGS) and not is_folder(Path(path)):
         from nnclassify.config.suggest.images import suggest_for_folder
         from nnclassify.config.suggest.tables import suggest_for_table
-        from nnclassify.data.image_labels import lists_images
+        from nnclassify.data.images.image_labels import lists_images
 
         if label is None and not stated and lists_images(Path(path)):
             return suggest_for_folder(str(Path(path).parent), name, Path(path))
@@ -152,7 +152,7 @@ def _has_arrays(folder: str) -> bool:
         InputError: It also has folders of images.
     """
     from nnclassify.data.array_names import array_files, named_pair
-    from nnclassify.data.image_listing import subfolders
+    from nnclassify.data.images.image_listing import subfolders
 
     files = array_files(folder)
     pair = named_pair(files, "train") or named_pair(files)
@@ -165,7 +165,7 @@ def _has_arrays(folder: str) -> bool:
 
 
 def _has_images(folder: Path) -> bool:
-    from nnclassify.data.image_listing import files_in
+    from nnclassify.data.images.image_listing import files_in
 
     return any(path.suffix.lower() in IMAGE_ENDINGS.split() for path in files_in(folder))
 
@@ -173,10 +173,10 @@ def _has_images(folder: Path) -> bool:
 def tables_in(folder: Path) -> dict[str, str]:
     """Return the tables of a folder by split, where their names are those of splits: `train.csv` and `test.csv`, or the
     parts `train-00000-of-00002.parquet` and so on, as `train-*.parquet`; nothing if there is no table for training."""
-    from nnclassify.data.frames import SHARD
-    from nnclassify.data.image_labels import lists_images
-    from nnclassify.data.image_listing import files_in, subfolders
+    from nnclassify.data.images.image_labels import lists_images
+    from nnclassify.data.images.image_listing import files_in, subfolders
     from nnclassify.data.split_names import split_of
+    from nnclassify.data.tables.frames import SHARD
 
     within, files = subfolders(folder), files_in(folder)
     tables = [path for path in files if path.name.lower().endswith(TABLE_ENDINGS)]

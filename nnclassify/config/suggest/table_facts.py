@@ -25,12 +25,12 @@ from nnclassify.config.suggest.column_facts import (
     is_split,
 )
 from nnclassify.config.suggest.table_format import LABEL_NAMES, is_missing, opened
-from nnclassify.data.column_kinds import YEARS
-from nnclassify.data.columns import give_away
-from nnclassify.data.csv_header import HEADER_AGAIN, Row, is_header_again
-from nnclassify.data.csv_rows import TextRows, as_number
-from nnclassify.data.encoding import DateColumn
 from nnclassify.data.labels import classes_of, why_no_class
+from nnclassify.data.tables.column_kinds import YEARS
+from nnclassify.data.tables.columns import give_away
+from nnclassify.data.tables.csv_header import HEADER_AGAIN, Row, is_header_again
+from nnclassify.data.tables.csv_rows import TextRows, as_number
+from nnclassify.data.tables.encoding import DateColumn
 from nnclassify.errors import DataError, InputError, counted, some, suggestion
 
 MANY_ROWS = 20

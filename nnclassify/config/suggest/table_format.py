@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nnclassify.data.csv_header import is_header_again
-from nnclassify.data.csv_rows import DELIMITERS, MISSING, CsvFile, CsvFormat, TextRows, as_number
-from nnclassify.data.table_files import open_table
+from nnclassify.data.tables.csv_header import is_header_again
+from nnclassify.data.tables.csv_rows import DELIMITERS, MISSING, CsvFile, CsvFormat, TextRows, as_number
+from nnclassify.data.tables.table_files import open_table
 from nnclassify.errors import DataError
 
 LABEL_NAMES = ("label", "class", "target", "y")

@@ -36,12 +36,12 @@ from nnclassify.config.suggest.recipe import (
 )
 from nnclassify.config.suggest.table_facts import LOOKED_AT, TableFacts, table_facts
 from nnclassify.config.suggest.table_format import opened
-from nnclassify.data.column_kinds import kind_text
-from nnclassify.data.columns import is_identifier
-from nnclassify.data.encoding import DateColumn, FormattedNumberColumn, NumberColumn, OneHotColumn
-from nnclassify.data.image_listing import look_alike
+from nnclassify.data.images.image_listing import look_alike
 from nnclassify.data.labels import grouped
-from nnclassify.data.tables import Csv
+from nnclassify.data.tables.column_kinds import kind_text
+from nnclassify.data.tables.columns import is_identifier
+from nnclassify.data.tables.encoding import DateColumn, FormattedNumberColumn, NumberColumn, OneHotColumn
+from nnclassify.data.tables.table_datasets import Csv
 from nnclassify.errors import DataError, counted, some
 from nnclassify.settings import yaml_list
 

@@ -12,9 +12,9 @@ from nnclassify.config.suggest.column_facts import CONSTANT, IDENTIFIER, INDEX
 from nnclassify.config.suggest.suggest import FORMAT
 from nnclassify.config.suggest.table_facts import COPY, table_facts
 from nnclassify.data import Splits
-from nnclassify.data.columns import is_identifier, numbers_the_rows, scaled
 from nnclassify.data.splitting import Labels, stratified_folds
-from nnclassify.data.tables import Csv, find_table
+from nnclassify.data.tables.columns import is_identifier, numbers_the_rows, scaled
+from nnclassify.data.tables.table_datasets import Csv, find_table
 from nnclassify.diagnosis.audit.flags import Flag, Found
 from nnclassify.diagnosis.audit.material import Material
 from nnclassify.diagnosis.audit.pages import ODD_COLUMNS, REVEALING

@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator
 
-from nnclassify.data.encoding import AnyColumn
+from nnclassify.data.tables.encoding import AnyColumn
 from nnclassify.errors import counted, printable, some_names
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.evaluation.percent import percent

@@ -13,8 +13,10 @@ from datetime import timedelta
 import torch
 from torch import Tensor, nn
 
-from nnclassify.data.csv_rows import MISSING, as_number
-from nnclassify.data.encoding import (
+from nnclassify.data.images.image_listing import clean_name
+from nnclassify.data.labels import matched
+from nnclassify.data.tables.csv_rows import MISSING, as_number
+from nnclassify.data.tables.encoding import (
     EPOCH,
     NO,
     YES,
@@ -28,10 +30,8 @@ from nnclassify.data.encoding import (
     YesNoColumn,
     date_of,
 )
-from nnclassify.data.image_listing import clean_name
-from nnclassify.data.labels import matched
-from nnclassify.data.quantiles import QuantileTransform
-from nnclassify.data.table_encoder import TableEncoder
+from nnclassify.data.tables.quantiles import QuantileTransform
+from nnclassify.data.tables.table_encoder import TableEncoder
 
 TextColumn = OneHotColumn | OrdinalColumn | YesNoColumn
 """The kinds of columns that a runtime with texts takes as texts."""

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from nnclassify.data import Examples, Splits
 from nnclassify.data.base import Dataset
-from nnclassify.data.image_listing import clean_name
-from nnclassify.data.tables import Csv
+from nnclassify.data.images.image_listing import clean_name
+from nnclassify.data.tables.table_datasets import Csv
 from nnclassify.files.images.image_depth import is_deep, values_of
 from nnclassify.files.images.image_format import ImageFormat
 from nnclassify.inference.classifier import Classifier

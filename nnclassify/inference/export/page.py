@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnclassify.data.encoding import AnyColumn
+from nnclassify.data.tables.encoding import AnyColumn
 from nnclassify.errors import InputError, ModelError, one_line
 from nnclassify.inference.export.about import Comparison, Export
 from nnclassify.inference.export.browser_program import HERE, browser_program, encoded

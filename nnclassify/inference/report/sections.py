@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nnclassify.data.csv_rows import as_number
+from nnclassify.data.tables.csv_rows import as_number
 from nnclassify.errors import counted, duration, printable, shell_command, some
 from nnclassify.evaluation import boosting
 from nnclassify.evaluation.baselines import MAX_EXAMPLES

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from nnclassify.config.run_config import load_config, suggested_config
-from nnclassify.data.tables import Csv
+from nnclassify.data.tables.table_datasets import Csv
 from nnclassify.errors import DataError, InputError
 
 FOUND = {

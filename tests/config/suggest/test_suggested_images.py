@@ -11,7 +11,7 @@ from PIL import Image
 from nnclassify.config.run_config import load_config
 from nnclassify.config.suggest.images import image_facts, suggested_blocks
 from nnclassify.config.suggest.suggest import suggest
-from nnclassify.data.images import Folder
+from nnclassify.data.images.image_datasets import Folder
 from nnclassify.errors import DataError, InputError, LabelError
 from nnclassify.models.cnn import Cnn
 

@@ -15,8 +15,8 @@ from nnclassify.config.suggest.suggest import suggest
 from nnclassify.config.suggest.table_facts import table_facts
 from nnclassify.config.suggest.table_format import names_columns
 from nnclassify.config.suggest.tables import mlp_entries
-from nnclassify.data.columns import is_identifier
-from nnclassify.data.tables import Csv
+from nnclassify.data.tables.columns import is_identifier
+from nnclassify.data.tables.table_datasets import Csv
 from nnclassify.errors import ConfigError, DataError, InputError
 from nnclassify.models.mlp import Mlp
 

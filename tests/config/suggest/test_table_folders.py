@@ -8,7 +8,7 @@ from PIL import Image
 
 from nnclassify.config.run_config import load_config, suggested_config
 from nnclassify.config.suggest.suggest import suggest
-from nnclassify.data.tables import Csv
+from nnclassify.data.tables.table_datasets import Csv
 from nnclassify.errors import DataError, InputError
 
 

@@ -11,7 +11,8 @@ from builders import config_of, loaded
 from PIL import Image
 
 from nnclassify import run
-from nnclassify.data import Splits, image_store
+from nnclassify.data import Splits
+from nnclassify.data.images import image_store
 from nnclassify.errors import DataError
 from nnclassify.files.images.image_depth import ValueRange, ValuesError, black_and_white, to_bytes
 from nnclassify.files.images.image_format import DecodedImage, ImageFormat

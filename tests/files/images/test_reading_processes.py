@@ -12,8 +12,8 @@ import pytest
 from PIL import Image, ImageFile
 from programs import ended_or_lengths, own_process
 
-from nnclassify.data import image_reading
-from nnclassify.data.image_reading import Decoded, decode_images
+from nnclassify.data.images import image_reading
+from nnclassify.data.images.image_reading import Decoded, decode_images
 from nnclassify.files.images.image_format import ImageFormat
 from nnclassify.files.images.reading_processes import reading_processes
 

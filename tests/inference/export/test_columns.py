@@ -7,9 +7,16 @@ import math
 import numpy as np
 import torch
 
-from nnclassify.data.encoding import AnyColumn, DateColumn, NumberColumn, OneHotColumn, OrdinalColumn, YesNoColumn
-from nnclassify.data.quantiles import QuantileTransform
-from nnclassify.data.table_encoder import TableEncoder
+from nnclassify.data.tables.encoding import (
+    AnyColumn,
+    DateColumn,
+    NumberColumn,
+    OneHotColumn,
+    OrdinalColumn,
+    YesNoColumn,
+)
+from nnclassify.data.tables.quantiles import QuantileTransform
+from nnclassify.data.tables.table_encoder import TableEncoder
 from nnclassify.inference.export.columns import ColumnFeatures, code, codes_of_texts
 
 COLUMNS: tuple[AnyColumn, ...] = (

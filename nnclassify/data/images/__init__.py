@@ -1,0 +1,1 @@
+"""Images: folders and lists of them, and what torchvision downloads."""

@@ -1,0 +1,1 @@
+"""Tables: CSV and Parquet files, data frames, and the features that become of their columns."""
