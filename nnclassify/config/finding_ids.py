@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import unicodedata
 
-_FIRST_AND_LAST = ((101, 103), (111, 123), (131, 138), (201, 208), (301, 311), (401, 408), (501, 506), (601, 615))
+_FIRST_AND_LAST = ((101, 103), (111, 123), (131, 138), (201, 208), (301, 312), (401, 408), (501, 507), (601, 615))
 FINDING_IDS = [f"NN{number}" for first, last in _FIRST_AND_LAST for number in range(first, last + 1)]
 """By hundreds: data, outputs and loss, architecture, optimization, outcome, while training."""
 

@@ -23,10 +23,11 @@ from nnclassify.data import Splits
 from nnclassify.data.duplicates import Duplicate
 from nnclassify.diagnosis.findings import Finding, Suspicion
 from nnclassify.diagnosis.measure import mixing
-from nnclassify.diagnosis.outcome_pages import NOT_DECIDED, RENUMBERED, SHIFTED, UNRELATED
+from nnclassify.diagnosis.outcome_pages import NOT_DECIDED, RENUMBERED, SHIFTED, STOPS_EARLY, UNRELATED
 from nnclassify.diagnosis.rules import architecture, data, optimization, output_and_loss, untrained_network
 from nnclassify.diagnosis.rules.facts import data_facts
 from nnclassify.diagnosis.rules.rule import RuleInputs, hidden_layers_of, suspect
+from nnclassify.diagnosis.trials.early_stop import without_early_stop
 from nnclassify.diagnosis.trials.experiments import RangeTest, overfit_one_batch, range_test
 from nnclassify.diagnosis.trials.reference_networks import Baseline, label_findings, train_baseline
 from nnclassify.diagnosis.trials.repair import DEVIATIONS, repair
@@ -55,6 +56,8 @@ TRIAL_SECONDS, BASELINE_SECONDS, CHECK_SECONDS = 3.0, 2.5, 32.0
 """Time of a trial and of a baseline, and the time after which no further trial starts, per minute of the check. The
 rest of the minute is for reading the data and for busy cores."""
 MAX_STEPS = 20_000
+NEARLY = 1.5
+"""A run that is longer than a trial by no more than this factor is tried to its end, which decides more."""
 FOLDER_LIMIT = 10_000
 """Maximum number of images to decode for a diagnosis of a folder."""
 
@@ -171,11 +174,14 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
     skill = Skill(splits.chance, [written, linear.outcome, plain.outcome])
     if any(one.page.id == data.IMBALANCED.id for one in suspicions):
         skill.expect_rare_classes(written, [baseline().outcome for baseline in balanced])
+    if runner.folds[0].validation is not None:
+        skill.expect_baselines(written, [linear.outcome, plain.outcome])
     stand_in = _stand_in(runner, components, given) if skill.of(written) < GOOD and written.error is None else None
     has_held_out = runner.folds[0].validation is not None
     findings = label_findings(splits, given.facts, plain, balanced, written.held_out if has_held_out else None)
     tried = _to_try(suspicions, findings)
     repaired = repair(stand_in or runner, tried, _together(given, tried), skill)
+    repaired = without_early_stop(stand_in or runner, repaired, skill)
     is_behind = repaired.skill_before >= GOOD or _is_behind(runner)
     one_batch_accuracy = overfit_one_batch(build_components(config, splits)) if repaired.skill_before < GOOD else None
     trials = TrialEvidence(
@@ -192,8 +198,22 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
     findings += findings_of(loaded.source, given, repaired, trials, skill, bool(findings))
     findings += notes_of(loaded.source, given, suspicions)
     findings = [_accepted(finding, config.accept or []) for finding in findings]
-    what_is_seen = (written, linear.outcome, given.facts.majority, repaired, rates, has_held_out, splits.is_multi_hot)
+    what_is_seen = (
+        _as_run(written, repaired),
+        linear.outcome,
+        given.facts.majority,
+        repaired,
+        rates,
+        has_held_out,
+        splits.is_multi_hot,
+    )
     return Diagnosis(findings, *what_is_seen, duplicates=given.facts.duplicates)
+
+
+def _as_run(written: TrialOutcome, repaired: Repair) -> TrialOutcome:
+    """Return the outcome of the config as written, with `patience` if that makes a difference; see `early_stop`."""
+    stopped = [proof.before for proof in repaired.proofs if proof.suspicion.page is STOPS_EARLY]
+    return stopped[0] if stopped and len(repaired.proofs) == 1 else written
 
 
 def _balanced_baselines(runner: TrialRunner) -> list[Callable[[], Baseline]]:
@@ -222,6 +242,8 @@ def _runner(loaded: LoadedConfig, components: Components, minutes: float) -> Tri
     config, seconds = loaded.config, step_seconds(components)
     total = total_steps(config, len(components.splits.train))
     steps = max(1, min(total, MAX_STEPS, math.ceil(TRIAL_SECONDS * minutes / seconds)))
+    if total <= NEARLY * steps:
+        steps = min(total, MAX_STEPS)
     deadline = time.thread_time() + CHECK_SECONDS * minutes
     limit = 2 * TRIAL_SECONDS * minutes
     return TrialRunner(loaded.source, config, components.splits, steps, deadline, limit, cost=steps * seconds)

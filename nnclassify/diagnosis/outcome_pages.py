@@ -69,7 +69,8 @@ WORSE_THAN_PLAIN = Page(
     id="NN502",
     title="far below a plain network, and no change that was tried helps",
     looks_at="Balanced accuracy after the whole run, median over the seeds: less than half of the way from chance to "
-    "the best baseline.",
+    "the best baseline. A warning if it is less than nine tenths, and a baseline is better on held-out examples by "
+    "more than three standard deviations.",
     why="If a network is worse than a plain one with common settings, something holds it back.",
     source="Karpathy, A recipe for training neural networks, 2019",
     fix="Start from a plain config: two hidden layers of 64 ReLUs, adam, normalize: standard.",
@@ -113,4 +114,13 @@ NOT_DECIDED = Page(
     source="the trial itself",
     fix="nnclassify check CONFIG --minutes N, with the number that the finding gives; or train, and look at the "
     "result.",
+)
+STOPS_EARLY = Page(
+    id="NN507",
+    title="training stops early, before the network is as good as it gets",
+    looks_at="The best epoch of a run that `patience` ends, and the end of one that it does not, over three seeds: a "
+    "fault if the latter is much better on held-out examples.",
+    why="Metrics go up and down from epoch to epoch, and a network may learn nothing for a few epochs and then much.",
+    source="Prechelt, Early stopping - but when?, 1998",
+    fix="A larger patience, such as a fifth of the epochs, or none: the best epoch is kept in any case.",
 )

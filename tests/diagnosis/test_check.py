@@ -67,6 +67,18 @@ def test_a_healthy_net_on_a_noisy_table_has_no_fault(model: str, here: Path) -> 
     assert not checked(config + "optimizer: {name: adam, lr: 0.003}\nbatch_size: 32\n", here).has_fault
 
 
+@pytest.mark.parametrize(("patience", "found"), [(1, ["NN507"]), (40, [])])
+def test_patience_that_ends_a_run_too_early_is_a_fault(patience: int, found: list[str], here: Path) -> None:
+    diagnosis = checked(
+        "dataset: {name: spirals, num_examples: 600, validation: 0.15}\nmodel: {name: mlp, hidden: [32, 32]}\n"
+        f"optimizer: {{name: adam, lr: 0.005}}\nepochs: 80\npatience: {patience}\n",
+        here,
+    )
+    assert [one.id for one in diagnosis.findings if one.severity == "fault"] == found
+    assert diagnosis.change == ({"patience": None} if found else {})
+    assert diagnosis.before is not None and (diagnosis.before.held_out.accuracy < 0.9) == bool(found)
+
+
 def test_a_rate_too_low_is_proved_and_mended(here: Path) -> None:
     diagnosis = checked(
         "# rings\ndataset: circles\nmodel: {name: mlp, hidden: [16]}\n"

@@ -360,6 +360,31 @@ def test_a_net_that_predicts_no_rare_class_is_compared_with_the_better_balanced_
     assert skill.of(net) == pytest.approx(0.1 / 0.4)
 
 
+@pytest.mark.parametrize(("linear", "is_fault"), [(0.95, True), (0.82, False)])
+def test_a_net_that_a_baseline_beats_beyond_doubt_is_at_fault_where_a_possible_cause_explains_it(
+    linear: float, is_fault: bool
+) -> None:
+    """0.8 of the way to the best. Of 600 examples, 15 points are beyond doubt; 2 are not: one standard deviation."""
+    before, baseline = outcome(0.9, 0.8), outcome(0.95, linear)
+    skill = Skill(0.5, [before, baseline, outcome(1.0, 0.8)])
+    skill.expect_baselines(before, [baseline])
+    runner = MadeUpRunner(lambda change, seed: (1.0, 1.0) if change else (0.9, 0.8))
+    found = repair(cast("TrialRunner", runner), [COMMON], [], skill)
+    assert [proof.suspicion for proof in found.proofs] == [COMMON] * is_fault
+
+
+@pytest.mark.parametrize(("linear", "told"), [(0.95, ["NN502"]), (0.82, [])])
+def test_a_net_that_a_baseline_beats_without_a_known_cause_is_warned_of(linear: float, told: list[str]) -> None:
+    before, baseline = outcome(0.85, 0.8), outcome(0.95, linear)
+    skill = Skill(0.5, [before, baseline, outcome(1.0, 0.8)])
+    skill.expect_baselines(before, [baseline])
+    found = repair(cast("TrialRunner", MadeUpRunner(lambda change, seed: (0.85, 0.8))), [], [], skill)
+    trials = TrialEvidence(written=before, before=before, linear=baseline, is_behind=True, one_batch_accuracy=1.0)
+    given = cast("RuleInputs", MadeUpInputs())
+    findings = findings_of(YamlSource("net.yaml", {}), given, found, trials, skill, False)
+    assert [one.id for one in findings] == told and all(one.severity == "warning" for one in findings)
+
+
 def test_a_layer_is_too_narrow_where_no_seed_gets_as_far_as_with_a_wider_one() -> None:
     """One of five gets far, but not as far; and a gain smaller than the seeds differ is one where it helps them all."""
     by_seed = [0.5, 0.92, 0.5, 0.65, 0.75]

@@ -169,8 +169,35 @@ def test_a_table_of_tiny_inputs_is_not_normalized(factor: float, is_suspected: b
 
 
 @pytest.mark.parametrize(
+    ("threshold", "is_suspected"),
+    [(0.5, True), (0.2, True), (0.01, False), (0.0001, False)],
+)
+def test_a_plateau_that_takes_slow_progress_for_none_is_suspected(
+    threshold: float, is_suspected: bool, tmp_path: Path
+) -> None:
+    """With a loss that falls by 5% per epoch, `patience` 1 waits for at most 10% in two epochs."""
+    plateau = f"{{name: plateau, threshold: {threshold}, patience: 1}}"
+    text = f"dataset: iris\nmodel: {{name: mlp, hidden: [16]}}\nscheduler: {plateau}\nepochs: 60\n"
+    assert ("NN405" in [found.page.id for found in suspicions(text, tmp_path)]) == is_suspected
+
+
+def test_a_stride_larger_than_its_kernel_is_tried_with_a_larger_kernel_and_a_smaller_stride(tmp_path: Path) -> None:
+    blocks = "[{channels: 4, kernel: 2}, {channels: 8, kernel: 2, stride: 3}]"
+    found = suspicions(f"dataset: digits\nmodel: {{name: cnn, blocks: {blocks}}}\n", tmp_path)
+    (skipping,) = [one for one in found if one.page.id == "NN312"]
+    assert skipping.evidence.text == "stride 3 with kernel 2 in block 2"
+    first = {"channels": 4, "kernel": 2}
+    assert [change["model.blocks"] for change in skipping.changes] == [
+        [first, {"channels": 8, "kernel": 3, "stride": 3}],
+        [first, {"channels": 8, "kernel": 3, "stride": 1}],
+    ]
+
+
+@pytest.mark.parametrize(
     ("augment", "text", "change"),
     [
+        ("{erase: 1.0}", "partly erased in 100.0% of all cases", {"dataset.augment.erase": 0.0}),
+        ("{erase: 0.5}", None, {}),
         ("{crop: 3}", "shifted by up to 3 of 8 pixels", {"dataset.augment.crop": 1}),
         ("{crop: 2, cutout: 4}", None, {}),
         (

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nnclassify.diagnosis.findings import Certainty, Evidence, Page, Suspicion
+from nnclassify.diagnosis.findings import Certainty, Change, Evidence, Page, Suspicion
 from nnclassify.diagnosis.measure import readable_layer
-from nnclassify.diagnosis.rules.changes import wider, with_option
+from nnclassify.diagnosis.rules.changes import layers_changed, wider, with_option
 from nnclassify.diagnosis.rules.rule import Rule, RuleInputs
 from nnclassify.errors import counted
 from nnclassify.models.base import DenseModel
+from nnclassify.models.cnn import Cnn
 from nnclassify.models.layer_settings import ConstantInit
 
 GLOROT = "Glorot and Bengio, Understanding the difficulty of training deep feedforward networks, 2010"
@@ -227,6 +228,36 @@ def _activation(given: RuleInputs) -> Iterator[Suspicion]:
         yield Suspicion(ACTIVATION, "possible", "model.activation", evidence, (change,))
 
 
+SKIPPING = Page(
+    id="NN312",
+    title="a stride that skips pixels",
+    looks_at="A stride above the kernel size of its convolution; a fault if strides of 1 learn better.",
+    why="The pixels between two positions of the kernel are in no output: the network never sees them.",
+    source="Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016 (arXiv:1603.07285)",
+    fix="A stride of at most the kernel size; pool: max to make images smaller.",
+    example="dataset: digits\nmodel: {name: cnn, blocks: [{channels: 16, kernel: 1, stride: 3}]}\n",
+    near_miss="dataset: digits\nmodel: {name: cnn, blocks: [{channels: 16, kernel: 2, stride: 2}]}\n",
+)
+
+
+def _skipping(given: RuleInputs) -> Iterator[Suspicion]:
+    model = given.config.model
+    blocks = model.blocks if isinstance(model, Cnn) else []
+    skipping = [index for index, block in enumerate(blocks) if block.stride > block.kernel]
+    if skipping:
+        block = blocks[skipping[0]]
+        text = f"stride {block.stride} with kernel {block.kernel} in {readable_layer(f'model.blocks.{skipping[0]}')}"
+        evidence = Evidence(text, block.stride, block.kernel)
+        yield Suspicion(SKIPPING, "likely", "model.blocks", evidence, tuple(_without_gaps(given, skipping)))
+
+
+def _without_gaps(given: RuleInputs, skipping: list[int]) -> Iterator[Change]:
+    """Yield changes with which every pixel counts: kernels as large as their strides; kernels of 3 without stride."""
+    blocks = layers_changed(given, dict)["model.blocks"]
+    for change in (lambda block: {"kernel": block["stride"]}, lambda block: {"kernel": 3, "stride": 1}):
+        yield {"model.blocks": [{**one, **(change(one) if at in skipping else {})} for at, one in enumerate(blocks)]}
+
+
 RULES = (
     Rule(SYMMETRIC, _symmetric),
     Rule(NORM_OF_ONE, _norm_of_one),
@@ -234,5 +265,6 @@ RULES = (
     Rule(DROPOUT, _dropout),
     Rule(LINEAR, _linear),
     Rule(NARROW, _narrow),
+    Rule(SKIPPING, _skipping),
     Rule(ACTIVATION, _activation),
 )

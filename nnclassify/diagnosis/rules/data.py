@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from nnclassify.diagnosis.audit.pages import REVEALING
-from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
+from nnclassify.diagnosis.findings import Certainty, Change, Evidence, Page, Suspicion
 from nnclassify.diagnosis.rules.facts import DataFacts
 from nnclassify.diagnosis.rules.rule import Rule, RuleInputs
 from nnclassify.errors import some
@@ -292,8 +292,9 @@ def _revealing(given: RuleInputs) -> Iterator[Suspicion]:
 MIRRORED = Page(
     id="NN123",
     title="random changes to images that change their class",
-    looks_at="augment.flip, augment.rotate above 45 degrees, augment.crop above a quarter of the side of an image, and "
-    "augment.cutout above half of it; a fault if the network learns much better without them.",
+    looks_at="augment.flip, augment.rotate above 45 degrees, augment.crop above a quarter of the side of an image, "
+    "augment.cutout above half of it, and augment.erase above 0.5; a fault if the network learns much better without "
+    "them.",
     why="A mirrored b is a d, a 6 upside down is a 9, and of an image that is shifted or covered too far, too little is"
     " left to see: the network is trained on such images with the wrong label.",
     source="Shorten and Khoshgoftaar, A survey on image data augmentation for deep learning, 2019",
@@ -308,6 +309,8 @@ LARGE_ANGLE, SMALL_ANGLE = 45.0, 10.0
 LARGE_SHIFT, SMALL_SHIFT, LARGE_HOLE = 1 / 4, 1 / 8, 1 / 2
 """As fractions of the side of an image: customary are 4 of 32 pixels for crops (He et al., 2015) and 16 of 32 for
 cutout (DeVries and Taylor, 2017)."""
+OFTEN = 0.5
+"""Random erasing was published with this probability (Zhong et al., 2017, arXiv:1708.04896)."""
 
 
 def _mirrored(given: RuleInputs) -> Iterator[Suspicion]:
@@ -329,11 +332,13 @@ def _mirrored(given: RuleInputs) -> Iterator[Suspicion]:
             0,
         ),
     }
+    too_much["erase"] = (augment.erase > OFTEN, f"partly erased in {percent(augment.erase)} of all cases", 0.0)
     found = {key: (text, better) for key, (is_large, text, better) in too_much.items() if is_large}
     if found:
         evidence = Evidence(f"training images are {' and '.join(text for text, _ in found.values())} at random")
         change = {f"dataset.augment.{key}": better for key, (_, better) in found.items()}
-        yield Suspicion(MIRRORED, "possible", "dataset.augment", evidence, (change,))
+        certainty: Certainty = "possible" if found.keys() == {"flip"} else "likely"  # photos are often mirrored
+        yield Suspicion(MIRRORED, certainty, "dataset.augment", evidence, (change,))
 
 
 OF_DATA = (

@@ -122,8 +122,8 @@ def _decay(given: RuleInputs) -> Iterator[Suspicion]:
 SCHEDULE = Page(
     id="NN405",
     title="the schedule keeps the learning rate too low",
-    looks_at="A scheduler whose factor averages 0.2 or less over the run; a fault if a constant learning rate learns "
-    "better.",
+    looks_at="A scheduler whose factor averages 0.2 or less over the run, for plateau with a loss that falls by 5% per "
+    "epoch; a fault if a constant learning rate learns better.",
     why="The learning rate is close to 0 before the network has learned.",
     source=BENGIO,
     fix="scheduler: constant, later milestones, or a shorter warmup.",
@@ -131,16 +131,18 @@ SCHEDULE = Page(
     near_miss="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nscheduler: cosine\nepochs: 20\n",
 )
 LOW_FACTOR = 0.2
+SLOW_DECLINE = 0.95
+"""A loss that falls by this factor per epoch is improving: a plateau scheduler should wait."""
 
 
 def _schedule(given: RuleInputs) -> Iterator[Suspicion]:
     total, per_epoch = given.total_steps, given.steps_per_epoch
     steps = sorted({round(total * tenth / 20) for tenth in range(20)})
-    states = [ScheduleState(step, total, per_epoch, [1.0] * (step // per_epoch)) for step in steps]
+    losses = [SLOW_DECLINE**epoch for epoch in range(given.config.epochs)]
+    states = [ScheduleState(step, total, per_epoch, losses[: step // per_epoch]) for step in steps]
     factors = [given.config.scheduler.factor(state) for state in states]
     mean = sum(factors) / len(factors)
-    is_flat = given.config.scheduler.name in ("constant", "plateau") and not given.config.scheduler.warmup
-    if mean <= LOW_FACTOR and not is_flat:
+    if mean <= LOW_FACTOR:
         evidence = Evidence(f"on average over the run, the rate is {mean:.2g} of optimizer.lr", mean, LOW_FACTOR)
         yield Suspicion(SCHEDULE, "likely", "scheduler", evidence, ({"scheduler": "constant"},))
 

@@ -43,7 +43,7 @@ from nnclassify.diagnosis.trials.repair_result import LongerRun, Proof, Repair
 from nnclassify.diagnosis.trials.runner import TrialOutcome, TrialRunner, decisive_steps
 from nnclassify.diagnosis.trials.scores import gain_noise
 from nnclassify.diagnosis.trials.seed_outcomes import SeedOutcomes, is_level, num_helped
-from nnclassify.diagnosis.trials.skill import GOOD, POOR, STUCK, Skill
+from nnclassify.diagnosis.trials.skill import GOOD, STUCK, Skill
 
 HELPS: dict[Certainty, float] = {"certain": 0.0, "likely": 0.05, "possible": 0.2}
 """Minimum gain in skill for a change to prove its cause."""
@@ -325,7 +325,7 @@ class _Search:
         if self._is_proved():
             return ENOUGH
         is_rate = suspicion.certainty == "likely" and suspicion.page.id in COMPENSATES
-        return GOOD if is_rate else suspicion.skill_below or POOR[suspicion.certainty]
+        return GOOD if is_rate else suspicion.skill_below or self.skill.limit(suspicion.certainty)
 
     def _is_worth_a_trial(self, suspicion: Suspicion) -> bool:
         """Return whether its cause could be a fault of a network that learns well."""
@@ -346,7 +346,7 @@ class _Search:
                 return None
             parts = list(suspicions)
             after = self._run({**self.base, **_union(parts)})
-            if not self._helps("possible", ENOUGH if self._is_proved() else POOR["possible"], after):
+            if not self._helps("possible", ENOUGH if self._is_proved() else self.skill.limit("possible"), after):
                 continue
             parts, after = self._needed(parts, after)
             confirmed = self._confirmed("possible", _union(parts))

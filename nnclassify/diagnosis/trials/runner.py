@@ -34,6 +34,7 @@ from nnclassify.evaluation.totals import score
 from nnclassify.models.layers import evaluating
 from nnclassify.seeds import torch_rng
 from nnclassify.training.build import Components, build_components, build_trainer
+from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer
 
 EVALUATIONS = 10
@@ -167,19 +168,38 @@ class _TrialObserver(Observer):
         return Scores(scores.accuracy, right.double(), groups), scores.loss
 
 
+class _BestEpoch(_TrialObserver):
+    """An observer that keeps only the scores of the best epoch, as a run does; the trial ends where the run would."""
+
+    def steps_done(self, trainer: Trainer, num_steps: int) -> None:
+        """End a trial that takes too long."""
+        if time.thread_time() - self.started > self.seconds:
+            trainer.stop_signal = 0
+
+    def epoch_done(self, trainer: Trainer, row: Row) -> None:
+        """Replace the scores by those of a better epoch."""
+        if trainer.is_best:
+            self.curve.clear()
+            self.evaluate(trainer)
+
+
 def evaluated_rows(count: int) -> Tensor:
     """Return the training rows that trials of a dataset are evaluated on."""
     return torch.randperm(count, generator=torch_rng(0, "diagnosis"))[:EVALUATED]
 
 
-def run_trial(components: Components, steps: int, seconds: float) -> TrialOutcome:
-    """Train built components for some updates, `seconds` at most; the validation split holds the held-out examples."""
+def run_trial(components: Components, steps: int, seconds: float, *, may_stop: bool = False) -> TrialOutcome:
+    """Train built components for some updates, `seconds` at most; the validation split holds the held-out examples.
+
+    With `may_stop`, they also select the best epoch, and `patience` ends the trial.
+    """
     config = components.config
     threads = config.threads or (1 if multiplications(components) * config.batch_size < SMALL_STEP else None)
     config = config.model_copy(update={"compile": "off", "threads": threads})  # no trial repays compiling its step
     held_out = components.splits.validation
-    components = replace(components, config=config, splits=replace(components.splits, validation=None))
-    observer = _TrialObserver(components, held_out, steps, seconds)
+    seen = held_out if may_stop else None
+    components = replace(components, config=config, splits=replace(components.splits, validation=seen))
+    observer = (_BestEpoch if may_stop else _TrialObserver)(components, held_out, steps, seconds)
     try:
         trainer = build_trainer(components, [observer])
     except ModelError as error:
@@ -191,9 +211,9 @@ def run_trial(components: Components, steps: int, seconds: float) -> TrialOutcom
     except (NNClassifyError, RuntimeError, ValueError) as error:
         curve, total = tuple(observer.curve), trainer.total_steps
         return TrialOutcome(curve, trainer.step, False, one_line(error), total_steps=total)
-    if observer.curve[-1].step < trainer.step:
+    if observer.curve[-1].step < trainer.step and not may_stop:
         observer.evaluate(trainer)
-    complete, total = trainer.step >= trainer.total_steps, trainer.total_steps
+    complete, total = trainer.finished or trainer.step >= trainer.total_steps, trainer.total_steps
     return TrialOutcome(
         tuple(observer.curve), trainer.step, complete, None, start_of(components), observer.predicted_majority, total
     )
@@ -297,6 +317,7 @@ class TrialRunner:
         cost: The expected time of a trial in seconds.
         stand_in: What makes a config small enough to be tried; see `stand_in`.
         is_two_fold: Whether halves of the training split take turns to judge.
+        may_stop: Whether the best epoch is selected and `patience` ends a trial, as in a run.
     """
 
     source: YamlSource
@@ -308,6 +329,7 @@ class TrialRunner:
     cost: float = 0.0
     stand_in: Callable[[RunConfig], RunConfig] = lambda config: config
     is_two_fold: bool = False
+    may_stop: bool = False
     known: dict[str, TrialOutcome] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -360,9 +382,10 @@ class TrialRunner:
     def _trial(self, config: RunConfig, fold: Splits) -> TrialOutcome:
         steps = self._steps_of(config)
         config = as_many_updates(config, len(self.splits.train), len(fold.train))
-        config = config.model_copy(update={"select_by": "accuracy", "patience": None})  # a trial selects no epoch
+        if not self.may_stop:
+            config = config.model_copy(update={"select_by": "accuracy", "patience": None})
         seconds = min(self.seconds, max(1.0, self.deadline + self.seconds / 2 - time.thread_time()))
-        return run_trial(build_components(config, fold), steps, seconds / len(self.folds))
+        return run_trial(build_components(config, fold), steps, seconds / len(self.folds), may_stop=self.may_stop)
 
     def _steps_of(self, config: RunConfig) -> int:
         """Return as many updates as of the original config; with smaller batches, as many examples; in a longer run,

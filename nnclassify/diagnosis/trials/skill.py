@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from nnclassify.diagnosis.findings import Certainty
 from nnclassify.diagnosis.rules.data import HARDLY
 from nnclassify.diagnosis.trials.runner import TrialOutcome
+from nnclassify.diagnosis.trials.scores import gain_noise
 
 GOOD = 0.9
 """Skill from which a config needs no repair: nine tenths of the way from chance to the best."""
@@ -16,6 +17,8 @@ POOR: dict[Certainty, float] = {"certain": 1.0, "likely": math.inf, "possible": 
 one is a fault wherever the change helps: skill compares with baselines, which may be far from the best possible."""
 STUCK = POOR["possible"]
 """Skill below which a seed counts as stuck."""
+BEYOND_DOUBT = 3.0
+"""A baseline that is better by this many standard deviations is better beyond doubt."""
 LEAST_RANGE = 0.05
 """If nothing beats chance, the best is assumed to be this much above it."""
 
@@ -31,6 +34,7 @@ class Skill:
         self.chance = chance
         self.best_train = self.best_held_out = self.chance + LEAST_RANGE
         self.is_by_held_out = False
+        self.is_beaten = False
         for outcome in seen:
             self.include(outcome)
 
@@ -48,6 +52,19 @@ class Skill:
         if at_most - self.chance < HARDLY * (could - self.chance):
             self.best_held_out = max(self.best_held_out, could)
             self.is_by_held_out = True
+
+    def expect_baselines(self, written: TrialOutcome, baselines: Sequence[TrialOutcome]) -> None:
+        """Expect as much of the network as of the baselines, if one of them is better on held-out examples beyond
+        doubt. What is a matter of taste in a network that is the best so far may then be what holds it back."""
+        scores = [(written.held_out, one.held_out) for one in baselines]
+        self.is_beaten = any(
+            other.balanced_accuracy - own.balanced_accuracy > BEYOND_DOUBT * gain_noise([own], [other])
+            for own, other in scores
+        )
+
+    def limit(self, certainty: Certainty) -> float:
+        """Return the skill below which a suspicion of some certainty may be a fault; see `POOR`."""
+        return max(GOOD, POOR[certainty]) if self.is_beaten else POOR[certainty]
 
     def of(self, outcome: TrialOutcome) -> float:
         """0: chance; 1: as good as the best. Uncertain scores get the benefit of the doubt."""

@@ -101,7 +101,8 @@ def findings_of(
     if faults and repaired.skill_before < GOOD:
         faults[0] = replace(faults[0], symptoms=(*symptoms(trials.before, given), *_cannot_overfit(trials)))
     is_reported = is_explained or bool(faults)
-    rest = [] if is_reported else [*_undecided(trials, skill), *_by_seed(source, given, repaired)]
+    verdict = _undecided(trials, skill) or _beaten(repaired, trials, skill)
+    rest = [] if is_reported else [*verdict, *_by_seed(source, given, repaired)]
     is_good = max(repaired.skill_before, repaired.skill_after) >= GOOD  # if need be with changes that are not these
     warnings = [
         _finding(source, given, one, "note" if is_good else "warning", one.evidence, one.changes[0])
@@ -208,12 +209,26 @@ def _undecided(trials: TrialEvidence, skill: Skill) -> list[Finding]:
     return [Finding(NOT_DECIDED, "warning", Evidence(text, written.steps, written.total_steps))]
 
 
-def _unexplained(repaired: Repair, trials: TrialEvidence) -> list[Finding]:
-    before, linear = trials.before, trials.linear
+def _beaten(repaired: Repair, trials: TrialEvidence, skill: Skill) -> list[Finding]:
+    """Return a warning if a baseline is better beyond doubt, though no cause was found."""
+    if not skill.is_beaten or not trials.is_long or repaired.skill_before >= GOOD or repaired.depends_on_seed:
+        return []
+    evidence = Evidence(_compared(trials), repaired.skill_before, GOOD)
+    return [Finding(WORSE_THAN_PLAIN, "warning", evidence, path="model")]
+
+
+def _compared(trials: TrialEvidence) -> str:
+    """`accuracy 76.4% after 900 updates, a linear model 97.2%`, and how to try more."""
+    before = trials.before
     text = f"accuracy {percent(before.held_out.accuracy)} after {before.steps:,} updates, a linear model "
-    text += percent(linear.held_out.accuracy)
+    text += percent(trials.linear.held_out.accuracy)
     if trials.is_cut_short:
         text += f"; `--minutes {math.ceil(MORE_TIME * trials.minutes)}` tries more changes"
+    return text
+
+
+def _unexplained(repaired: Repair, trials: TrialEvidence) -> list[Finding]:
+    before, text = trials.before, _compared(trials)
     if before.error is not None:
         return [Finding(NOT_FINITE, "fault", Evidence(before.error))]
     if trials.stand_in is not None or repaired.is_expected_to_learn or not trials.is_behind:
