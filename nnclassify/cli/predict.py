@@ -149,12 +149,24 @@ def predict(
 
 
 def _with_stdin(inputs: Sequence[str]) -> list[str | FileContent]:
-    """Return the inputs, with what stdin holds in place of `-`."""
+    """Return the inputs, with what stdin holds in place of `-`.
+
+    Raises:
+        InputError: Stdin cannot be read, or is wanted twice.
+    """
     from nnclassify.inference.inputs import FileContent
 
+    if STDIN not in inputs:
+        return [*inputs]
     if inputs.count(STDIN) > 1:
         raise InputError("-: stands for stdin, which can be read only once")
-    return [FileContent("stdin", sys.stdin.buffer.read()) if text == STDIN else text for text in inputs]
+    if sys.stdin is None:  # where the shell has closed it
+        raise InputError("-: stdin is closed; expected a file")
+    try:
+        content = sys.stdin.buffer.read()
+    except OSError as error:
+        raise InputError(f"-: stdin cannot be read ({error.strerror or error}); expected a file") from error
+    return [FileContent("stdin", content) if text == STDIN else text for text in inputs]
 
 
 @dataclass

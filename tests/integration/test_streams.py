@@ -104,3 +104,32 @@ def test_a_folder_that_is_gone_is_a_message(here: Path) -> None:
     done = shell("mkdir gone && cd gone && rmdir ../gone && {nnclassify} evaluate", here)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: the current folder cannot be used ([Errno 2]")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    assert shell("{nnclassify} train iris_mlp epochs=30", folder).returncode == 0
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [
+        ("printf '5.1,3.5,1.4,0.2\\n7,3,6,2\\n' | {nnclassify} predict -", 0, "stdin:1: setosa ; stdin:2: virginica "),
+        ("printf '5.1,3.5,1.4\\n' | {nnclassify} predict -", 2, "stdin:1: 3 values; expected 4"),
+        ("{nnclassify} predict - <&-", 2, "error: -: stdin is closed; expected a file"),
+        (
+            "{nnclassify} predict - 0>/dev/null",
+            2,
+            "error: -: stdin cannot be read (Bad file descriptor); expected a file",
+        ),
+        ("{nnclassify} predict - - </dev/null", 2, "error: -: stands for stdin, which can be read only once"),
+    ],
+)
+def test_predict_reads_a_table_from_standard_input(command: str, code: int, told: str, trained: Path) -> None:
+    done = shell(command, trained)
+    assert done.returncode == code
+    assert all(part in done.stdout + done.stderr for part in told.split(" ; "))
+    assert len(done.stdout.splitlines()) == (2 if code == 0 else 0)
