@@ -26,8 +26,8 @@ OTHER_KINDS = {
     ".xlsx .xls .xlsm .ods .numbers": "a workbook; save its sheet as CSV",
     ".npy": "one array; put inputs and targets into an .npz as x and y, or write a config with dataset: "
     "{name: tensors, ...}",
-    ".pt .pth": "a file of torch.save; if it holds data, read it with torch.load, and "
-    f"{SAVE}; weights and checkpoints are no data",
+    ".pt .pth": "a file of torch.save; if it is a tensor of inputs or of targets, write a config with dataset: "
+    f"{{name: tensors, ...}}; if it holds both, read it with torch.load, and {SAVE}; weights are no data",
     ".mat": f"a MATLAB file; read it with scipy.io.loadmat, and {SAVE}",
     ".h5 .hdf5": f"an HDF5 file; read it with h5py, and {SAVE}",
     ".tfrecord .tfrecords": f"records of TensorFlow; read them with tensorflow_datasets.as_numpy, and {SAVE}",
