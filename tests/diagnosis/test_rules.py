@@ -181,6 +181,14 @@ def test_a_plateau_that_takes_slow_progress_for_none_is_suspected(
     assert ("NN405" in [found.page.id for found in suspicions(text, tmp_path)]) == is_suspected
 
 
+@pytest.mark.parametrize(("limit", "is_noted"), [(60, True), (600, False)])
+def test_a_limit_that_leaves_few_examples_per_class_is_noted(limit: int, is_noted: bool, tmp_path: Path) -> None:
+    """Ten classes; what is left is split into training, validation and test."""
+    found = suspicions(f"dataset: {{name: digits, limit: {limit}}}\nmodel: mlp\n", tmp_path)
+    noted = [one for one in found if one.path == "dataset.limit"]
+    assert [one.changes for one in noted] == [({"dataset.limit": None},)] * is_noted
+
+
 def test_a_stride_larger_than_its_kernel_is_tried_with_a_larger_kernel_and_a_smaller_stride(tmp_path: Path) -> None:
     blocks = "[{channels: 4, kernel: 2}, {channels: 8, kernel: 2, stride: 3}]"
     found = suspicions(f"dataset: digits\nmodel: {{name: cnn, blocks: {blocks}}}\n", tmp_path)

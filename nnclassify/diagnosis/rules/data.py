@@ -266,14 +266,15 @@ def _contradicted(given: RuleInputs) -> Iterator[Suspicion]:
 RARE = Page(
     id="NN122",
     title="classes with too few examples",
-    looks_at="Classes with fewer than 10 training examples, and fewer than a fifth of what an average class has.",
+    looks_at="Classes with fewer than 10 training examples, and fewer than a fifth of what an average class has; and a "
+    "dataset.limit below 1,000 that leaves fewer than 10 per class on average.",
     why="A network can hardly learn a class from so few examples, and its metrics on them are mostly chance.",
     source="He and Garcia, Learning from imbalanced data, 2009",
-    fix="Add examples, merge the class with another one, or remove it.",
+    fix="Add examples, merge the class with another one, or remove it; remove dataset.limit.",
     example="dataset: {name: csv, path: few.csv}\nmodel: {name: mlp, hidden: [16]}\n",
     near_miss="dataset: iris\nmodel: {name: mlp, hidden: [16]}\n",
 )
-FEW_EXAMPLES, OF_AVERAGE = 10, 0.2
+FEW_EXAMPLES, OF_AVERAGE, FOR_DEBUGGING = 10, 0.2, 1000
 
 
 def _rare(given: RuleInputs) -> Iterator[Suspicion]:
@@ -282,6 +283,12 @@ def _rare(given: RuleInputs) -> Iterator[Suspicion]:
     if rare := [f"{name} {count}" for name, count in zip(given.class_names, counts, strict=True) if count < limit]:
         evidence = Evidence(f"training examples: {some(rare, 5)}", len(rare), 0)
         yield Suspicion(RARE, "note", "dataset", evidence)
+    average, most = sum(counts) / len(counts), given.config.dataset.limit
+    if most is not None and most < FOR_DEBUGGING and average < FEW_EXAMPLES:
+        text = f"dataset.limit {most} leaves {average:.1f} training examples per class"
+        yield Suspicion(
+            RARE, "note", "dataset.limit", Evidence(text, average, FEW_EXAMPLES), ({"dataset.limit": None},)
+        )
 
 
 def _revealing(given: RuleInputs) -> Iterator[Suspicion]:

@@ -70,7 +70,5 @@ def test_arrays_next_to_folders_of_images_are_refused(here: Path) -> None:
 
 def test_files_of_torch_are_no_single_arrays(here: Path) -> None:
     Path("d.pt").touch()
-    with pytest.raises(
-        InputError, match=r"d.pt: a file of torch.save; if it is a tensor .*; if it holds both, "
-    ):
+    with pytest.raises(InputError, match=r"d.pt: a file of torch.save; if it is a tensor .*; if it holds both, "):
         suggest("d.pt")
