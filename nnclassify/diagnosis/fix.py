@@ -91,6 +91,7 @@ def write_fixed(loaded: LoadedConfig, target: Path, change: Change) -> None:
     everything = {**loaded.source.overrides(), **change}
     try:
         raw = Path(loaded.source.file).read_bytes()
-        target.write_bytes(written_like(raw, edited(decoded(raw), everything)))
+        text = decoded(raw).replace("\r\n", "\n")  # else the first half of a line end would stay in comments
+        target.write_bytes(written_like(raw, edited(text, everything)))
     except OSError as cause:
         raise SaveError(f"{target}: not saved ({one_line(cause)}); free space or fix permissions") from cause
