@@ -239,10 +239,10 @@ def test_two_features_get_their_decision_regions_and_may_be_negative(nnclassify:
     for arguments in (["--run", "xor", *values], [*values, "--run", "xor"], ["--run=xor", "--", *values]):
         done = nnclassify("predict", *arguments)
         assert [line.split(": ")[0] for line in done.stdout.splitlines()] == values
-    refused = nnclassify("predict", "-inf,1", "-", "--run", "xor")
+    refused = nnclassify("predict", "-inf,1", "-,1", "--run", "xor")
     assert refused.returncode == 2 and refused.stderr.splitlines() == [
         "error: -inf,1: column 'x': found '-inf', expected a finite number; correct it or remove the row",
-        "error: -: no such file, and not a list of values; this network takes 2 values (x, y)",
+        "error: -,1: column 'x': found '-', a missing value; fill it in or remove the row",
     ]
 
 
