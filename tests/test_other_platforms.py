@@ -80,7 +80,7 @@ def test_a_signal_saves_and_a_second_process_is_kept_out(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["files/test_atomic_write.py", "runs/test_checkpoint.py", "data/test_image_cache.py"]
+    "module", ["files/test_atomic_write.py", "runs/test_checkpoint.py", "data/images/test_image_cache.py"]
 )
 def test_the_tests_of_saving_and_of_the_cache_pass(module: str, tmp_path: Path) -> None:
     """The same tests, in a process in which all of it is hidden."""
