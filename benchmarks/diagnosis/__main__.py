@@ -1,6 +1,6 @@
 """Score `nnclassify check` on the sets: python -m benchmarks.diagnosis [--set NAME] [--seeds N] [--only TEXT].
 
-`own` is the set that the rules were written beside; `held_out` to `held_out_4` were written apart from them,
+`own` is the set that the rules were written beside; `held_out` to `held_out_5` were written apart from them,
 `tutorials`, `multi_hot` (multi-hot targets) and `odd` after them.
 """
 

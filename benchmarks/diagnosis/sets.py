@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from faulty_tables import write_tables
 
+from benchmarks.diagnosis.blind_tables import write_blind_tables
 from benchmarks.diagnosis.cases import Values, read_set
 from benchmarks.diagnosis.fresh_tables import write_fresh_tables
 from benchmarks.diagnosis.mixed_tables import write_mixed_files
@@ -20,9 +21,19 @@ from nnclassify.config.run_config import LoadedConfig, load_config
 
 SETS = {
     name: Path(__file__).with_name(f"{name}.yaml")
-    for name in ("own", "held_out", "held_out_2", "held_out_3", "held_out_4", "tutorials", "multi_hot", "odd")
+    for name in (
+        "own",
+        "held_out",
+        "held_out_2",
+        "held_out_3",
+        "held_out_4",
+        "held_out_5",
+        "tutorials",
+        "multi_hot",
+        "odd",
+    )
 }
-"""`own` was written beside the rules, `held_out` to `held_out_4` apart, the others after them."""
+"""`own` was written beside the rules, `held_out` to `held_out_5` apart, the others after them."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,7 @@ def write_files(folder: Path) -> None:
     write_odd_tables(folder)
     write_fresh_tables(folder)
     write_mixed_files(folder)
+    write_blind_tables(folder)
 
 
 def cases_of(set_name: str, *, with_slow: bool = True) -> list[Case]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.diagnosis.__main__ import Score, table
+from benchmarks.diagnosis.blind_tables import write_blind_tables
 from benchmarks.diagnosis.cases import read_cases, read_set
 from benchmarks.diagnosis.fresh_tables import write_fresh_tables
 from benchmarks.diagnosis.mixed_tables import write_mixed_files
@@ -42,14 +43,17 @@ def test_a_fault_is_slow_where_its_twin_is(tmp_path: Path) -> None:
     assert [fault.name for fault in read_set(file)[1]] == ["short"]
 
 
-@pytest.mark.parametrize(("set_name", "num_healthy", "num_faulty"), [("held_out_3", 30, 36), ("held_out_4", 40, 40)])
+@pytest.mark.parametrize(
+    ("set_name", "num_healthy", "num_faulty"),
+    [("held_out_3", 30, 36), ("held_out_4", 40, 40), ("held_out_5", 40, 30)],
+)
 def test_the_later_held_out_sets_have_many_of_each_kind(set_name: str, num_healthy: int, num_faulty: int) -> None:
     healthy, faults = read_set(SETS[set_name])
     assert len(healthy) >= num_healthy and len(faults) >= num_faulty
     assert {fault.twin for fault in faults} < healthy.keys()
 
 
-@pytest.mark.parametrize("set_name", ["held_out_2", "held_out_3", "held_out_4"])
+@pytest.mark.parametrize("set_name", ["held_out_2", "held_out_3", "held_out_4", "held_out_5"])
 def test_every_case_of_a_held_out_set_says_where_it_comes_from(set_name: str) -> None:
     cases = read_cases(SETS[set_name])
     assert all(case["source"] for case in [*cases["healthy"].values(), *cases["faulty"]])
@@ -81,6 +85,12 @@ def test_mixed_tables_are_the_same_each_time_and_a_cell_of_the_loans_in_twelve_i
     assert_same_each_time(write_mixed_files, 21, tmp_path)
     lines = (tmp_path / "a" / "loans.csv").read_text().splitlines()[1:]
     assert 0.07 < sum(line.split(",").count("") for line in lines) / (7 * len(lines)) < 0.09
+
+
+def test_blind_tables_are_the_same_each_time_and_the_inverted_test_images_are(tmp_path: Path) -> None:
+    assert_same_each_time(write_blind_tables, 16, tmp_path)
+    plain, inverted = (np.load(tmp_path / "a" / f"ink_test{kind}.npy") for kind in ("", "_inverted"))
+    np.testing.assert_array_equal(inverted, 1 - plain)
 
 
 def test_of_the_odd_tables_one_part_in_200_and_one_in_25_is_a_defect(tmp_path: Path) -> None:
