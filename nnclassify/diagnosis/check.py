@@ -171,42 +171,33 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
     rates = _range_test(given, splits)
     suspicions = list(suspect(RULES, replace(given, suggested_lr=None if rates is None else rates.suggested)))
     balanced = _balanced_baselines(runner)
+    has_held_out = runner.folds[0].validation is not None
     skill = Skill(splits.chance, [written, linear.outcome, plain.outcome])
     if any(one.page.id == data.IMBALANCED.id for one in suspicions):
         skill.expect_rare_classes(written, [baseline().outcome for baseline in balanced])
-    if runner.folds[0].validation is not None:
+    if has_held_out:
         skill.expect_baselines(written, [linear.outcome, plain.outcome])
     stand_in = _stand_in(runner, components, given) if skill.of(written) < GOOD and written.error is None else None
-    has_held_out = runner.folds[0].validation is not None
     findings = label_findings(splits, given.facts, plain, balanced, written.held_out if has_held_out else None)
     tried = _to_try(suspicions, findings)
-    repaired = repair(stand_in or runner, tried, _together(given, tried), skill)
-    repaired = without_early_stop(stand_in or runner, repaired, skill)
-    is_behind = repaired.skill_before >= GOOD or _is_behind(runner)
-    one_batch_accuracy = overfit_one_batch(build_components(config, splits)) if repaired.skill_before < GOOD else None
+    searched = stand_in or runner
+    repaired = without_early_stop(searched, repair(searched, tried, _together(given, tried), skill), skill)
+    is_good = repaired.skill_before >= GOOD
     trials = TrialEvidence(
         written=written,
         before=written if stand_in is None else repaired.before.typical,
         linear=linear.outcome,
-        is_behind=is_behind,
-        one_batch_accuracy=one_batch_accuracy,
+        is_behind=is_good or _is_behind(runner),
+        one_batch_accuracy=None if is_good else overfit_one_batch(build_components(config, splits)),
         minutes=minutes,
         minutes_needed=minutes_needed(step_seconds(components), given.total_steps),
-        is_cut_short=not (stand_in or runner).may_search(),
+        is_cut_short=not searched.may_search(),
         stand_in=None if stand_in is None else str(stand_in.stand_in),
     )
     findings += findings_of(loaded.source, given, repaired, trials, skill, bool(findings))
-    findings += notes_of(loaded.source, given, suspicions)
-    findings = [_accepted(finding, config.accept or []) for finding in findings]
-    what_is_seen = (
-        _as_run(written, repaired),
-        linear.outcome,
-        given.facts.majority,
-        repaired,
-        rates,
-        has_held_out,
-        splits.is_multi_hot,
-    )
+    findings = [_accepted(one, config.accept or []) for one in (*findings, *notes_of(loaded.source, given, suspicions))]
+    shown, majority = _as_run(written, repaired), given.facts.majority
+    what_is_seen = (shown, linear.outcome, majority, repaired, rates, has_held_out, splits.is_multi_hot)
     return Diagnosis(findings, *what_is_seen, duplicates=given.facts.duplicates)
 
 
