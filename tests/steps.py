@@ -79,7 +79,7 @@ def build(
         placement,
         group_size=group_size,
         execution=fast if compiled else Execution.EAGER,
-        key=f"{averaging} {clip} {placement} {network.__name__}",
+        key=f"{averaging} {clip} {placement} {getattr(network, '__name__', network)}",
     )
     return StepFunction(model, frozen_copy(model), loss_fn, optimizers, recipe, plan, note=print)
 
